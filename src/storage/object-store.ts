@@ -1,0 +1,108 @@
+/**
+ * The one interface between the engine and a place that holds objects. Implementations are a directory and S3;
+ * behaviour is added by decorators over the same interface. `test/storage/conformance.ts` is the contract as a suite.
+ */
+import { ColdkeepError, type ErrorDetails } from "../errors.ts";
+
+export type StoredObject = {
+  /** The key below the store's prefix, with `/` between its parts. */
+  key: string;
+  sizeBytes: number;
+  /** When the store says the object was written, ms since the epoch, by the store's own clock. */
+  modifiedMs: number;
+};
+
+/** What a PUT sends: bytes in memory, or a file whose whole content is sent. */
+export type ObjectBody = Uint8Array | { path: string; sizeBytes: number };
+
+export type PutOptions = {
+  /** Lower-case hex SHA-256 of the whole body; sent with the request so that the store checks what arrives. */
+  sha256: string;
+  /** Replace an existing object. Only repair, under the operator's credentials, sets it. Default: create-only. */
+  overwrite?: boolean;
+  signal?: AbortSignal | undefined;
+};
+
+export type GetOptions = {
+  /** Bytes `[offset, offset + length)`. The store may hold fewer; the body is then shorter. */
+  range?: { offset: number; length: number };
+  signal?: AbortSignal | undefined;
+};
+
+export type OpenedObject = {
+  /** Size of the whole object, also for a range. */
+  sizeBytes: number;
+  /** The bytes; pulls from the network as it is read. Breaking out of the loop releases the connection. */
+  body: AsyncIterable<Uint8Array>;
+};
+
+/** Why a store refused or failed. `transient` alone is worth a retry. */
+export type StoreFault = "missing" | "denied" | "unreachable" | "transient" | "full" | "corrupt" | "misused";
+
+/** A failed store operation. The message names the operation, the key and the store's location. */
+export class StoreError extends ColdkeepError {
+  readonly fault: StoreFault;
+
+  static {
+    this.prototype.name = "StoreError";
+  }
+
+  constructor(fault: StoreFault, message: string, details: ErrorDetails = {}) {
+    super("E_STORE", message, details);
+    this.fault = fault;
+  }
+}
+
+export interface ObjectStore {
+  /** For messages: the URL without anything secret. */
+  readonly location: string;
+
+  /**
+   * Stores one object whole, or nothing: a reader never sees a part of it, also after a crash.
+   * Create-only unless `overwrite`: resolves to `"exists"` and changes nothing when the key is taken, where the store can
+   * tell (some stores cannot; callers never rely on it for uniqueness). Durable once it resolves. Idempotent.
+   * Throws StoreError.
+   */
+  put(key: string, body: ObjectBody, options: PutOptions): Promise<"created" | "exists">;
+
+  /** Opens an object for reading. Throws StoreError, `missing` when there is none. */
+  get(key: string, options?: GetOptions): Promise<OpenedObject>;
+
+  /** Size and time of one object, or null when there is none. Throws StoreError. */
+  head(key: string, signal?: AbortSignal): Promise<StoredObject | null>;
+
+  /** All objects whose key starts with `prefix`, in no promised order. Throws StoreError. */
+  list(prefix: string, signal?: AbortSignal): AsyncIterable<StoredObject>;
+
+  /** Removes one object; removing what is not there is no error. Throws StoreError. */
+  delete(key: string, signal?: AbortSignal): Promise<void>;
+
+  /** The store's clock, ms since the epoch. For a directory: this machine's. Throws StoreError. */
+  nowMs(signal?: AbortSignal): Promise<number>;
+
+  /** Makes the place exist (a directory, or nothing to do). Only `init` calls it. Throws StoreError. */
+  create(): Promise<void>;
+
+  /** Ends idle connections. */
+  close(): void;
+}
+
+/**
+ * Reads an opened object into one buffer. Throws StoreError `corrupt` as soon as more than `maxBytes` arrive,
+ * so that an endless answer cannot fill the memory.
+ */
+export async function readBytes(opened: OpenedObject, maxBytes: number, what: string): Promise<Buffer<ArrayBuffer>> {
+  let buffer = Buffer.allocUnsafeSlow(Math.min(opened.sizeBytes, maxBytes));
+  let length = 0;
+  for await (const piece of opened.body) {
+    if (length + piece.length > maxBytes) throw new StoreError("corrupt", `${what} is longer than the ${maxBytes} bytes it may have`);
+    if (length + piece.length > buffer.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.min(maxBytes, Math.max(buffer.length * 2, length + piece.length)));
+      buffer.copy(larger, 0, 0, length);
+      buffer = larger;
+    }
+    buffer.set(piece, length);
+    length += piece.length;
+  }
+  return buffer.subarray(0, length);
+}
