@@ -36,20 +36,23 @@ export type OpenedObject = {
   body: AsyncIterable<Uint8Array>;
 };
 
-/** Why a store refused or failed. `transient` alone is worth a retry. */
+/** Why a store refused or failed. `transient`, and in most cases `unreachable`, are worth a retry. */
 export type StoreFault = "missing" | "denied" | "unreachable" | "transient" | "full" | "corrupt" | "misused";
 
 /** A failed store operation. The message names the operation, the key and the store's location. */
 export class StoreError extends ColdkeepError {
   readonly fault: StoreFault;
+  /** The same call may succeed a little later. False for a bad certificate or a disk that is not mounted. */
+  readonly retryable: boolean;
 
   static {
     this.prototype.name = "StoreError";
   }
 
-  constructor(fault: StoreFault, message: string, details: ErrorDetails = {}) {
+  constructor(fault: StoreFault, message: string, details: ErrorDetails & { retryable?: boolean } = {}) {
     super("E_STORE", message, details);
     this.fault = fault;
+    this.retryable = details.retryable ?? (fault === "transient" || fault === "unreachable");
   }
 }
 
@@ -71,8 +74,11 @@ export interface ObjectStore {
   /** Size and time of one object, or null when there is none. Throws StoreError. */
   head(key: string, signal?: AbortSignal): Promise<StoredObject | null>;
 
-  /** All objects whose key starts with `prefix`, in no promised order. Throws StoreError. */
-  list(prefix: string, signal?: AbortSignal): AsyncIterable<StoredObject>;
+  /**
+   * All objects whose key starts with `prefix`: by the bytes of their keys in every store known, which callers do not
+   * rely on. `after` leaves out keys up to and including it, for going on where a listing broke off. Throws StoreError.
+   */
+  list(prefix: string, signal?: AbortSignal, after?: string): AsyncIterable<StoredObject>;
 
   /** Removes one object; removing what is not there is no error. Throws StoreError. */
   delete(key: string, signal?: AbortSignal): Promise<void>;

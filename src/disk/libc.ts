@@ -1,0 +1,171 @@
+/**
+ * Linux calls that Node lacks, through `node:ffi` and the C library. The only module that knows of either.
+ * Where they are missing (another C library, a Node without FFI, a 32-bit processor) `libc` is null and `LIBC_LOSSES`
+ * says what is then not kept, so that the caller can name it.
+ */
+import { getSystemErrorName } from "node:util";
+import { bytesFromText, textFromBytes } from "../format/byte-text.ts";
+import type { FileTime } from "./file-time.ts";
+
+/** A path (text or bytes; the last component is never followed) or an open descriptor. */
+export type FileRef = string | Buffer | number;
+
+/** Every call throws an Error with the system's `code` and the positive `errno` when it fails. */
+export type Libc = {
+  /** Names of the extended attributes, ACLs included, as byte text. */
+  listXattrs(file: FileRef): string[];
+  getXattr(file: FileRef, name: string): Buffer;
+  setXattr(file: FileRef, name: string, value: Uint8Array): void;
+  removeXattr(file: FileRef, name: string): void;
+  /** First data at or after `offset`, in bytes. Throws ENXIO when there is none. */
+  seekData(fd: number, offset: number): number;
+  /** First hole at or after `offset`; the end of the file counts as one. */
+  seekHole(fd: number, offset: number): number;
+  /** mknod(2); `mode` holds the type bits, the umask applies. */
+  makeNode(path: string | Buffer, mode: number, dev: bigint): void;
+  /** Sets access and modification time alike, to the nanosecond. A link itself is changed, never what it points at. */
+  setTimes(file: FileRef, time: FileTime): void;
+  /** Tells the kernel that cached pages of the range will not be needed again. */
+  adviseDontNeed(fd: number, offset: number, length: number): void;
+};
+
+/** What is not kept where `libc` is null. */
+export const LIBC_LOSSES = ["extended attributes, ACLs and file capabilities", "holes", "device nodes and FIFOs", "times below a microsecond and before 1970"];
+
+const AT_FDCWD = -100;
+const AT_SYMLINK_NOFOLLOW = 0x100;
+const SEEK_DATA = 3;
+const SEEK_HOLE = 4;
+const POSIX_FADV_DONTNEED = 4;
+/** The kernel's ceiling of both one attribute's value and one file's list of names (limits.h: XATTR_SIZE_MAX, XATTR_LIST_MAX). */
+const XATTR_BYTES_MAX = 65_536;
+/** struct timespec and off_t are taken as 64 bits. */
+const ARCHITECTURES = ["x64", "arm64", "ppc64", "s390x", "riscv64", "loong64"];
+
+const DEFINITIONS = {
+  __errno_location: { return: "pointer", arguments: [] },
+  lseek: { return: "i64", arguments: ["i32", "i64", "i32"] },
+  llistxattr: { return: "i64", arguments: ["pointer", "pointer", "u64"] },
+  flistxattr: { return: "i64", arguments: ["i32", "pointer", "u64"] },
+  lgetxattr: { return: "i64", arguments: ["pointer", "pointer", "pointer", "u64"] },
+  fgetxattr: { return: "i64", arguments: ["i32", "pointer", "pointer", "u64"] },
+  lsetxattr: { return: "i32", arguments: ["pointer", "pointer", "pointer", "u64", "i32"] },
+  fsetxattr: { return: "i32", arguments: ["i32", "pointer", "pointer", "u64", "i32"] },
+  lremovexattr: { return: "i32", arguments: ["pointer", "pointer"] },
+  fremovexattr: { return: "i32", arguments: ["i32", "pointer"] },
+  utimensat: { return: "i32", arguments: ["i32", "pointer", "pointer", "i32"] },
+  futimens: { return: "i32", arguments: ["i32", "pointer"] },
+  posix_fadvise: { return: "i32", arguments: ["i32", "i64", "i64", "i32"] },
+} as const;
+
+/** A NUL-terminated copy, as C wants it. */
+function cString(text: string | Buffer): Buffer {
+  const bytes = typeof text === "string" ? bytesFromText(text) : text;
+  if (bytes.includes(0)) throw systemError(22, "path", text);
+  return Buffer.concat([bytes, Buffer.of(0)]);
+}
+
+/** An Error as Node's own file calls throw it. */
+function systemError(errno: number, call: string, file: FileRef): Error {
+  const code = getSystemErrorName(-errno);
+  const object = typeof file === "number" ? `descriptor ${file}` : `'${typeof file === "string" ? file : textFromBytes(file)}'`;
+  return Object.assign(new Error(`${code}: ${call} ${object}`), { code, errno, syscall: call });
+}
+
+function openLibrary() {
+  if (process.platform !== "linux" || !ARCHITECTURES.includes(process.arch)) return null;
+  try {
+    const ffi = process.getBuiltinModule("node:ffi");
+    const { lib, functions } = ffi.dlopen("libc.so.6", DEFINITIONS);
+    const errnoAt = functions.__errno_location();
+    return { lib, functions, errno: (): number => ffi.getInt32(errnoAt) };
+  } catch {
+    return null;
+  }
+}
+
+type Library = NonNullable<ReturnType<typeof openLibrary>>;
+
+/** `mknod`, which C libraries before 2.33 export only as `__xmknod` with a version (0 on the 64-bit processors above). */
+function findMakeNode(lib: Library["lib"]): (path: Buffer, mode: number, dev: bigint) => number {
+  try {
+    return lib.getFunction("mknod", { return: "i32", arguments: ["pointer", "u32", "u64"] });
+  } catch {
+    const call = lib.getFunction("__xmknod", { return: "i32", arguments: ["i32", "pointer", "u32", "pointer"] });
+    return (path, mode, dev) => call(0, path, mode, Buffer.from(BigUint64Array.of(dev).buffer));
+  }
+}
+
+/** One buffer for all answers of a thread: the calls are synchronous and their results are copied out. */
+function xattrCalls({ functions, errno }: Library): Pick<Libc, "listXattrs" | "getXattr" | "setXattr" | "removeXattr"> {
+  const answer = Buffer.allocUnsafeSlow(XATTR_BYTES_MAX);
+  const room = BigInt(answer.length);
+  const check = (result: number | bigint, call: string, file: FileRef): number => {
+    if (result < 0) throw systemError(errno(), call, file);
+    return Number(result);
+  };
+  return {
+    listXattrs(file) {
+      const result = typeof file === "number" ? functions.flistxattr(file, answer, room) : functions.llistxattr(cString(file), answer, room);
+      const length = check(result, "listxattr", file);
+      return length === 0 ? [] : answer.toString("latin1", 0, length - 1).split("\0").map((name) => textFromBytes(Buffer.from(name, "latin1")));
+    },
+    getXattr(file, name) {
+      const cName = cString(name);
+      const result = typeof file === "number" ? functions.fgetxattr(file, cName, answer, room) : functions.lgetxattr(cString(file), cName, answer, room);
+      return Buffer.from(answer.subarray(0, check(result, "getxattr", file)));
+    },
+    setXattr(file, name, value) {
+      const [cName, size] = [cString(name), BigInt(value.byteLength)];
+      const bytes = value.byteLength === 0 ? Buffer.of(0) : value;
+      const result = typeof file === "number" ? functions.fsetxattr(file, cName, bytes, size, 0) : functions.lsetxattr(cString(file), cName, bytes, size, 0);
+      check(result, "setxattr", file);
+    },
+    removeXattr(file, name) {
+      const cName = cString(name);
+      check(typeof file === "number" ? functions.fremovexattr(file, cName) : functions.lremovexattr(cString(file), cName), "removexattr", file);
+    },
+  };
+}
+
+function bind(library: Library): Libc {
+  const { functions, errno } = library;
+  const mknod = findMakeNode(library.lib);
+  const seek = (fd: number, offset: number, whence: number): number => {
+    const found = functions.lseek(fd, BigInt(offset), whence);
+    if (found < 0n) throw systemError(errno(), "lseek", fd);
+    return Number(found);
+  };
+  /** struct timespec[2]: access, then modification. */
+  const times = new BigInt64Array(4);
+  return {
+    ...xattrCalls(library),
+    seekData: (fd, offset) => seek(fd, offset, SEEK_DATA),
+    seekHole: (fd, offset) => seek(fd, offset, SEEK_HOLE),
+    makeNode(path, mode, dev) {
+      if (mknod(cString(path), mode, dev) !== 0) throw systemError(errno(), "mknod", path);
+    },
+    setTimes(file, { sec, nsec }) {
+      times[0] = times[2] = sec;
+      times[1] = times[3] = BigInt(nsec);
+      const result = typeof file === "number" ? functions.futimens(file, times) : functions.utimensat(AT_FDCWD, cString(file), times, AT_SYMLINK_NOFOLLOW);
+      if (result !== 0) throw systemError(errno(), "utimensat", file);
+    },
+    adviseDontNeed(fd, offset, length) {
+      const fault = functions.posix_fadvise(fd, BigInt(offset), BigInt(length), POSIX_FADV_DONTNEED);
+      if (fault !== 0) throw systemError(fault, "posix_fadvise", fd);
+    },
+  };
+}
+
+function load(): Libc | null {
+  const library = openLibrary();
+  try {
+    return library && bind(library);
+  } catch {
+    return null;
+  }
+}
+
+/** The C library of this thread, or null where it cannot be called. */
+export const libc: Libc | null = load();

@@ -1,0 +1,45 @@
+/** The only place that knows how stored objects are named (format §2). */
+import { isId } from "./id.ts";
+
+export const VAULT_MARKER_KEY = "coldkeep.json";
+
+export type ObjectKind = "volume" | "catalog";
+export type KeyKind = ObjectKind | "archive" | "checkpoint" | "record";
+
+const FOLDERS = { archive: "archives", checkpoint: "checkpoints", catalog: "catalogs", volume: "volumes", record: "records" } as const;
+const ENDINGS = {
+  archive: ".manifest",
+  checkpoint: ".manifest",
+  catalog: ".ndjson.zst.age",
+  volume: ".tar.zst.age",
+  record: ".record",
+} as const;
+
+const HOST = /^[a-z0-9][a-z0-9.-]{0,62}$/;
+
+export function isHostLabel(text: string): boolean {
+  return HOST.test(text);
+}
+
+/** `hosts/<host>/<folder>/` of one kind, for listings. */
+export function keyPrefix(host: string, kind: KeyKind): string {
+  return `hosts/${host}/${FOLDERS[kind]}/`;
+}
+
+export function objectKey(host: string, kind: KeyKind, id: string): string {
+  return keyPrefix(host, kind) + id + ENDINGS[kind];
+}
+
+/** Takes a key apart; null for a key of any other form: a foreign object, which is left alone. */
+export function parseObjectKey(key: string): { host: string; kind: KeyKind; id: string } | null {
+  const parts = key.split("/");
+  const [top, host, folder, name] = parts;
+  if (parts.length !== 4 || top !== "hosts" || host === undefined || folder === undefined || name === undefined) return null;
+  if (!isHostLabel(host)) return null;
+  for (const kind of Object.keys(FOLDERS) as KeyKind[]) {
+    if (FOLDERS[kind] !== folder || !name.endsWith(ENDINGS[kind])) continue;
+    const id = name.slice(0, -ENDINGS[kind].length);
+    return isId(id) ? { host, kind, id } : null;
+  }
+  return null;
+}

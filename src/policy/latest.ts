@@ -1,0 +1,45 @@
+/** Which archive is the latest, and what is wrong with a chain (format §5.3). */
+import type { ManifestHeader } from "../format/manifest.ts";
+
+/** An archive whose manifest verified, and the regions that hold the manifest. */
+export type SeenArchive = {
+  header: ManifestHeader;
+  /** SHA-256 of line 1. */
+  sha256: string;
+  /** Names of the regions whose listing shows the manifest at its full size. */
+  regions: string[];
+};
+
+/** Highest sequence first. */
+export function newestFirst(archives: readonly SeenArchive[]): SeenArchive[] {
+  return archives.toSorted((a, b) => b.header.sequence - a.header.sequence || (a.header.id < b.header.id ? 1 : -1));
+}
+
+/** The newest complete archive; without one, the newest partial. */
+export function latestArchive(archives: readonly SeenArchive[]): SeenArchive | undefined {
+  const sorted = newestFirst(archives);
+  return sorted.find((archive) => archive.header.status === "complete") ?? sorted[0];
+}
+
+export type ChainFinding = { kind: "gap" | "fork"; id: string; message: string };
+
+/** Gaps (a previous archive nobody holds) and forks (two archives with one previous) of one host's chain. */
+export function chainFindings(archives: readonly SeenArchive[]): ChainFinding[] {
+  const findings: ChainFinding[] = [];
+  const known = new Set(archives.map((archive) => archive.sha256));
+  const children = new Map<string, string>();
+  const ordered = newestFirst(archives).reverse();
+  for (const { header } of ordered) {
+    const parent = header.previous;
+    const key = parent?.sha256 ?? "none";
+    const sibling = children.get(key);
+    if (sibling !== undefined) {
+      findings.push({ kind: "fork", id: header.id, message: `fork: ${header.id} and ${sibling} both follow ${parent?.id ?? "nothing"}` });
+    }
+    children.set(key, header.id);
+    if (parent !== null && !known.has(parent.sha256)) {
+      findings.push({ kind: "gap", id: header.id, message: `gap: ${header.id} follows ${parent.id}, which no region holds` });
+    }
+  }
+  return findings;
+}

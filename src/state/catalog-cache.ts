@@ -1,0 +1,56 @@
+/**
+ * Catalog segments kept on this machine, one compressed file each, named by the digest of their text. A cache: readers check
+ * the digest after decompressing, and fetch again what does not match.
+ */
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { sha256Hex } from "../codec/digest.ts";
+import { decompressFrame } from "../codec/zstd.ts";
+
+export class CatalogCache {
+  readonly directory: string;
+
+  constructor(directory: string) {
+    this.directory = directory;
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+  }
+
+  #path(sha256: string): string {
+    return join(this.directory, `${sha256}.zst`);
+  }
+
+  /** The compressed frame as stored, unchecked; undefined when it is not here. */
+  frame(sha256: string): Buffer | undefined {
+    try {
+      return readFileSync(this.#path(sha256));
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** The text of a segment when it is here and intact. `sizeBytes` is the size of the text. */
+  text(sha256: string, sizeBytes: number): Buffer | undefined {
+    const frame = this.frame(sha256);
+    if (frame === undefined) return undefined;
+    try {
+      const text = decompressFrame(frame, sizeBytes);
+      return sha256Hex(text) === sha256 ? text : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Keeps a frame. Written under another name first, so that a killed run leaves no half of one. */
+  keep(sha256: string, frame: Uint8Array): void {
+    const path = this.#path(sha256);
+    writeFileSync(`${path}.new`, frame, { mode: 0o600 });
+    renameSync(`${path}.new`, path);
+  }
+
+  /** Removes every segment not in `needed`. */
+  retain(needed: ReadonlySet<string>): void {
+    for (const name of readdirSync(this.directory)) {
+      if (!needed.has(name.replace(/\.zst$/, ""))) rmSync(join(this.directory, name), { force: true });
+    }
+  }
+}
