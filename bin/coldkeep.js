@@ -8,9 +8,9 @@ const OLDEST_NODE = 26;
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 
-/** @param {number} status @param {string} message @param {string} hint */
-function refuse(status, message, hint) {
-  process.stderr.write(`coldkeep: error: ${message}\ncoldkeep: hint: ${hint}\n`);
+/** @param {number} status @param {string} message */
+function refuse(status, message) {
+  process.stderr.write(`coldkeep: error: ${message}\n`);
   process.exitCode = status;
 }
 
@@ -27,6 +27,16 @@ function silenceExperimentalWarnings() {
   });
 }
 
+/**
+ * Saves a quarter of the start of a verb that loads the storage client. Never in the default place below /tmp: another
+ * user could put code there that root then runs. Where the folder cannot be made, Node compiles every time.
+ */
+function enableCompileCache() {
+  const { HOME: home, XDG_CACHE_HOME: userCaches } = process.env;
+  const caches = process.geteuid?.() === 0 ? "/var/cache" : userCaches || (home && `${home}/.cache`);
+  if (caches) module.enableCompileCache(`${caches}/coldkeep`);
+}
+
 /** The built program; in a clone that was not built, the sources, which Node runs as they are. */
 function loadProgram() {
   const built = existsSync(new URL("../dist/cli/main.js", import.meta.url));
@@ -38,17 +48,17 @@ function loadProgram() {
 function reportBrokenInstallation(error) {
   const missing = error instanceof Error && /** @type {NodeJS.ErrnoException} */ (error).code === "ERR_MODULE_NOT_FOUND";
   if (!missing) throw error;
-  refuse(EXIT_FAILED, `the installation is incomplete: ${error.message}`, "Install it again; in a clone run `npm ci`, then `npm run build`.");
+  refuse(EXIT_FAILED, `the installation is incomplete: ${error.message}\ncoldkeep: hint: In a clone run \`npm ci\` and \`npm run build\`; else install it again.`);
 }
 
 if (Number(process.versions.node.split(".")[0]) < OLDEST_NODE) {
   refuse(
     EXIT_USAGE,
-    `this needs Node ${OLDEST_NODE} or newer, and runs on ${process.version}`,
-    `Install Node ${OLDEST_NODE} or newer (the npm package \`node\` carries it), or use the single-file executable, which needs no Node.`,
+    `Node ${OLDEST_NODE} is needed and this is ${process.version}: install Node ${OLDEST_NODE} or newer (the npm package \`node\` carries it), ` +
+      "or use a release's single-file executable, which needs no Node",
   );
 } else {
   silenceExperimentalWarnings();
-  module.enableCompileCache();
+  enableCompileCache();
   loadProgram().catch(reportBrokenInstallation);
 }

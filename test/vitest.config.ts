@@ -4,7 +4,6 @@ import { defineConfig } from "vitest/config";
  * Three projects: `unit` (modules, in process), `program` (the real program, from outside) and `servers` (what needs a
  * real server). Node itself loads the sources, by type stripping, so that worker URLs mean here what they mean in production.
  */
-const sources = "{format,policy,codec,storage,disk,state,config,engine,commands,cli}";
 const needsServer = "test/**/*.server.test.ts";
 
 export default defineConfig({
@@ -19,8 +18,8 @@ export default defineConfig({
         extends: true,
         test: {
           name: "unit",
-          include: [`test/${sources}/**/*.test.ts`, "test/*.test.ts"],
-          exclude: [needsServer],
+          include: ["test/**/*.test.ts"],
+          exclude: ["test/program/**", needsServer],
           testTimeout: 20_000,
         },
       },

@@ -8,6 +8,8 @@ export const FRAME_TARGET_BYTES = 2 * MIB;
 export const VOLUME_BYTES_MAX = 512 * MIB;
 
 const CHUNK_AVERAGE_MIN = 64 * KIB;
+/** So that the largest chunk, four times the average, still fits a frame. */
+const CHUNK_AVERAGE_MAX = 2 * MIB;
 const FILE_BYTES_AT_MINIMUM = 64 * GIB;
 const CHUNKS_PER_SPAN = 256;
 const OBJECTS_PER_DOUBLING = 1000;
@@ -24,8 +26,8 @@ export function volumeTargetBytes(configuredBytes: number, objectsListed: number
  */
 export function chunkAverage(sizeBytes: number, inUse?: number): number {
   let average = CHUNK_AVERAGE_MIN;
-  while (average * (FILE_BYTES_AT_MINIMUM / CHUNK_AVERAGE_MIN) < sizeBytes) average *= 2;
-  const usable = inUse !== undefined && inUse >= CHUNK_AVERAGE_MIN && Number.isInteger(Math.log2(inUse));
+  while (average < CHUNK_AVERAGE_MAX && average * (FILE_BYTES_AT_MINIMUM / CHUNK_AVERAGE_MIN) < sizeBytes) average *= 2;
+  const usable = inUse !== undefined && inUse >= CHUNK_AVERAGE_MIN && inUse <= CHUNK_AVERAGE_MAX && Number.isInteger(Math.log2(inUse));
   return usable && inUse < average * 4 && average < inUse * 4 ? inUse : average;
 }
 

@@ -38,13 +38,22 @@ export class ContentIndex {
     this.#insert = this.#database.prepare("INSERT OR REPLACE INTO content VALUES (?, ?, ?, ?, ?, ?, ?)");
   }
 
+  /** The place of a digest, if it is known and its row is sound. */
   find(sha256: string): ContentPlace | undefined {
-    const row = this.#find.get(Buffer.from(sha256, "hex"));
+    const row = this.#row(sha256);
     if (row === undefined) return undefined;
     // The columns are typed by the statement above; the check below covers their values.
     const { id, position, frame, offset, length, crc } = row as Row;
     const place: ContentPlace = { volume: id, frame: [position, frame], offset, length };
     return rowCheck(sha256, place) === crc ? place : undefined;
+  }
+
+  #row(sha256: string): unknown {
+    try {
+      return this.#find.get(Buffer.from(sha256, "hex"));
+    } catch {
+      return undefined; // a damaged page: as good as not known
+    }
   }
 
   /** Adds the content of one volume, known from now on. One transaction. */

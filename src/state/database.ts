@@ -15,6 +15,5 @@ export function openStateDatabase(path: string, schema: string): DatabaseSync {
 function initialise(database: DatabaseSync, schema: string): DatabaseSync {
   database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
   database.exec(schema);
-  database.exec("PRAGMA quick_check(1)");
   return database;
 }

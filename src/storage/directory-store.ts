@@ -255,14 +255,10 @@ async function copyFile(
   });
   try {
     const { size } = await source.stat();
-    let copied = 0;
-    for await (const piece of readPieces(source, 0, body.sizeBytes, doing, signal)) {
-      await writeAll(target, piece, signal, doing);
-      copied += piece.length;
+    if (size !== body.sizeBytes) {
+      throw new StoreError("misused", `${doing}: the file ${body.path} has ${size} bytes, not ${body.sizeBytes}`);
     }
-    if (copied !== body.sizeBytes || size !== body.sizeBytes) {
-      throw new StoreError("misused", `${doing}: the file ${body.path} has not the ${body.sizeBytes} bytes it was said to have`);
-    }
+    for await (const piece of readPieces(source, 0, size, doing, signal)) await writeAll(target, piece, signal, doing);
   } finally {
     await source.close();
   }

@@ -7,6 +7,8 @@ export const TEMPORARY_PREFIX = ".coldkeep-tmp-";
 /** S3 allows 1,024 bytes for prefix and key together. */
 const KEY_BYTES_MAX = 1024;
 
+const FROM_SURROGATES = /[\uD800-\uFFFF]/;
+
 /** Whether a key is a plain relative path: no empty part, no `.` or `..`, no control characters. */
 export function isStoreKey(key: string): boolean {
   if (key === "" || Buffer.byteLength(key) > KEY_BYTES_MAX) return false;
@@ -23,5 +25,7 @@ export function checkStoreKey(key: string, location: string): void {
 
 /** Order of keys by their UTF-8 bytes, which is the order of S3 listings. */
 export function compareKeys(a: string, b: string): number {
+  // JavaScript compares UTF-16 units, which gives another order from the surrogates on.
+  if (!FROM_SURROGATES.test(a) && !FROM_SURROGATES.test(b)) return a < b ? -1 : Number(a > b);
   return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }

@@ -1,0 +1,114 @@
+/** Files that only their owner may read: small ones, read and written whole. */
+import { randomBytes } from "node:crypto";
+import { closeSync, constants, fstatSync, fsyncSync, linkSync, lstatSync, mkdirSync, openSync, readSync, type Stats, unlinkSync, writeSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { ColdkeepError, messageOf, systemCode } from "../errors.ts";
+
+const FILE_MODE = 0o600;
+const FOLDER_MODE = 0o700;
+const SHARED_BITS = 0o077;
+/** More bytes than any key file has. */
+const BYTES_MAX = 64 * 1024;
+
+/**
+ * Reads a file that belongs to this user and that nobody else may touch; null when there is none. Throws E_REFUSED for a
+ * link, another owner, or permission bits for others, and E_CONFIG when it cannot be read.
+ */
+export function readPrivateFile(path: string): string | null {
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (cause) {
+    if (systemCode(cause) === "ENOENT") return null;
+    if (systemCode(cause) === "ELOOP") throw refused(path, "is a symbolic link", `Put the file itself at ${path}.`);
+    throw new ColdkeepError("E_CONFIG", `cannot read ${path}: ${messageOf(cause)}`, { hint: "Run as the user it belongs to.", cause });
+  }
+  try {
+    const stat = fstatSync(fd);
+    if (!stat.isFile()) throw refused(path, "is not a regular file");
+    requirePrivate(path, stat, FILE_MODE);
+    const buffer = Buffer.alloc(BYTES_MAX);
+    const length = readSync(fd, buffer, 0, BYTES_MAX, 0);
+    if (length === BYTES_MAX) throw new ColdkeepError("E_CONFIG", `${path} is too long for a key file`);
+    return buffer.toString("utf8", 0, length);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Checks a folder for private files; false when there is none. Throws E_REFUSED. */
+export function checkPrivateFolder(path: string): boolean {
+  let stat: Stats;
+  try {
+    stat = lstatSync(path);
+  } catch (cause) {
+    if (systemCode(cause) === "ENOENT") return false;
+    throw new ColdkeepError("E_CONFIG", `cannot look at ${path}: ${messageOf(cause)}`, { cause });
+  }
+  if (!stat.isDirectory()) throw refused(path, stat.isSymbolicLink() ? "is a symbolic link" : "is not a directory");
+  requirePrivate(path, stat, FOLDER_MODE);
+  return true;
+}
+
+/** Makes a folder for private files, with its parents, where there is none, and checks it. Throws E_REFUSED, E_DISK. */
+export function makePrivateFolder(path: string): void {
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    mkdirSync(path, { mode: FOLDER_MODE });
+  } catch (cause) {
+    if (systemCode(cause) !== "EEXIST") throw new ColdkeepError("E_DISK", `cannot make ${path}: ${messageOf(cause)}`, { cause });
+  }
+  checkPrivateFolder(path);
+}
+
+/**
+ * Writes a private file whole or not at all; one that is there is left alone. It is on the disk, with its name, when this
+ * returns. Throws E_DISK.
+ */
+export function createPrivateFile(path: string, content: string): void {
+  const temporary = join(dirname(path), `.${randomBytes(8).toString("hex")}.new`);
+  try {
+    const fd = openSync(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, FILE_MODE);
+    try {
+      const bytes = Buffer.from(content);
+      for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    publish(temporary, path);
+  } catch (cause) {
+    throw new ColdkeepError("E_DISK", `cannot write ${path}: ${messageOf(cause)}`, { cause });
+  }
+}
+
+/** A link, unlike a rename, does not replace what another process put there meanwhile. */
+function publish(temporary: string, path: string): void {
+  try {
+    linkSync(temporary, path);
+  } catch (error) {
+    if (systemCode(error) !== "EEXIST") throw error;
+  } finally {
+    unlinkSync(temporary);
+  }
+  const folder = openSync(dirname(path), constants.O_RDONLY);
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
+}
+
+function requirePrivate(path: string, stat: Stats, mode: number): void {
+  if (stat.uid !== process.geteuid?.()) {
+    throw refused(path, `belongs to another user (uid ${stat.uid})`, `Run as its owner, or take it over: chown ${process.geteuid?.() ?? "USER"} ${path}`);
+  }
+  if ((stat.mode & SHARED_BITS) !== 0) {
+    const bits = (stat.mode & 0o777).toString(8).padStart(4, "0");
+    throw refused(path, `can be reached by other users (mode ${bits})`, `Run: chmod ${mode.toString(8)} ${path}`);
+  }
+}
+
+function refused(path: string, what: string, hint?: string): ColdkeepError {
+  return new ColdkeepError("E_REFUSED", `${path} ${what}`, { hint });
+}

@@ -1,0 +1,227 @@
+/**
+ * The configuration's keys, once: what is checked on load, the type the program works with, and the JSON Schema that
+ * editors use all come from here.
+ */
+import { z } from "zod";
+import { recipientKind } from "../codec/age-keys.ts";
+import { ColdkeepError } from "../errors.ts";
+import { parseSignerLine, type PinnedSigner, REGION_NAME } from "../format/kit.ts";
+import { isHostLabel } from "../format/object-key.ts";
+import { VAULT_ID } from "../format/vault-marker.ts";
+import { compileExcludes } from "../policy/exclude.ts";
+import { formatSize, GIB, MIB, parseDuration, parseSize } from "../units.ts";
+
+export type RegionConfig = {
+  name: string;
+  url: string;
+  /** How long failing requests to the region are tried again, ms. */
+  retryMs: number;
+  /** When a run stops waiting for the region, ms after its start. */
+  deadlineMs: number;
+};
+
+export type SourceConfig = {
+  /** Absolute, normalised, without a final slash. */
+  path: string;
+  /** Patterns for `compileExcludes`, known to compile. */
+  exclude: string[];
+};
+
+/** A configuration that was checked whole. */
+export type Config = {
+  vault: string;
+  host: string;
+  regions: RegionConfig[];
+  /** How many regions must hold an archive complete for a run to count as done; 1 to the number of regions. */
+  copies: number;
+  recipients: string[];
+  /** Signers this host trusts beside its own. */
+  signers: PinnedSigner[];
+  sources: SourceConfig[];
+  /** Absolute path of the state folder. */
+  state: string;
+  compressionLevel: number;
+  volumeSizeBytes: number;
+  /** Bytes in flight at the most. */
+  memoryBytes: number;
+};
+
+const DEFAULTS = {
+  retry: "2m",
+  deadline: "12h",
+  compression: 3,
+  volumeSize: "32MiB",
+  memory: "256MiB",
+} as const;
+
+/** Turns the ColdkeepError of a parser into an issue at the value's place; its hint goes along. */
+function checked<In, Out>(parse: (value: In) => Out): (value: In, context: z.RefinementCtx) => Out {
+  return (value, context) => {
+    try {
+      return parse(value);
+    } catch (error) {
+      if (!(error instanceof ColdkeepError)) throw error;
+      context.addIssue({ code: "custom", message: error.message, params: { hint: error.hint } });
+      return z.NEVER;
+    }
+  };
+}
+
+function size(min: number, max: number, fallback: string, about: string) {
+  const parse = (value: string | number): number => {
+    const bytes = parseSize(String(value));
+    if (bytes >= min && bytes <= max) return bytes;
+    throw new ColdkeepError("E_CONFIG", `${value} is not between ${formatSize(min)} and ${formatSize(max)}`);
+  };
+  return z
+    .union([z.string(), z.number()], { error: "must be a size" })
+    .transform(checked(parse))
+    .prefault(fallback)
+    .describe(`${about} A size like 64MiB, from ${formatSize(min)} to ${formatSize(max)}.`);
+}
+
+function duration(fallback: string, about: string) {
+  const parse = (text: string): number => {
+    const ms = parseDuration(text);
+    if (ms >= 1000 && ms <= 30 * 86_400_000) return ms;
+    throw new ColdkeepError("E_CONFIG", `${text} is not between 1s and 30d`);
+  };
+  return z
+    .string({ error: "must be a duration with its unit" })
+    .transform(checked(parse))
+    .prefault(fallback)
+    .describe(`${about} A duration like 90s, 2m or 12h.`);
+}
+
+/** An absolute path, made plain: single slashes, no dots, no final slash. */
+function plainPath(text: string): string {
+  if (!text.startsWith("/")) throw new ColdkeepError("E_CONFIG", `"${text}" is not an absolute path`, { hint: "Write the path from the root on, like /srv/data." });
+  if (text.includes("\0")) throw new ColdkeepError("E_CONFIG", "a path cannot hold NUL");
+  const parts = text.split("/").filter((part) => part !== "" && part !== ".");
+  if (parts.includes("..")) throw new ColdkeepError("E_CONFIG", `"${text}" has .. in it`, { hint: "Write the path it leads to." });
+  return `/${parts.join("/")}`;
+}
+
+function regionUrl(url: string): string {
+  if (/^(?:file|s3):\/\/\S+$/.test(url)) return url;
+  throw new ColdkeepError("E_CONFIG", "a region's URL starts with file:// or s3:// and has no blanks", {
+    hint: "Write file:///absolute/path or s3://bucket/prefix?endpoint=https://host:port&aws-region=name.",
+  });
+}
+
+function excludePattern(text: string): string {
+  compileExcludes([text], "/");
+  return text;
+}
+
+function recipient(text: string): string {
+  recipientKind(text);
+  return text;
+}
+
+function unique<Item>(what: string, nameOf: (item: Item) => string) {
+  return (items: Item[], context: z.RefinementCtx): void => {
+    const seen = new Set<string>();
+    for (const [index, item] of items.entries()) {
+      const name = nameOf(item);
+      if (seen.has(name)) context.addIssue({ code: "custom", path: [index], message: `the ${what} "${name}" stands here a second time` });
+      seen.add(name);
+    }
+  };
+}
+
+const path = z.string().transform(checked(plainPath));
+
+const RegionKeys = z.strictObject({
+  name: z
+    .string()
+    .regex(REGION_NAME, { error: "is not a region's name: lower-case letters, digits and hyphens, 32 at the most" })
+    .describe("Short name of the region, for messages and credentials."),
+  url: z.string().transform(checked(regionUrl)).describe("file:///absolute/path, or s3://bucket/prefix?endpoint=…"),
+  retry: duration(DEFAULTS.retry, "How long failing requests to the region are tried again."),
+  deadline: duration(DEFAULTS.deadline, "When a run stops waiting for the region."),
+});
+
+const Region = RegionKeys.transform(({ name, url, retry, deadline }): RegionConfig => ({ name, url, retryMs: retry, deadlineMs: deadline }));
+
+const SourceKeys = z.strictObject({
+  path: path.describe("Absolute path of a directory or file."),
+  exclude: z.array(z.string().transform(checked(excludePattern))).prefault([]).describe("What to leave out, as in .gitignore; a leading / means the absolute path."),
+});
+
+const Source = z
+  .union([path.transform((plain): SourceConfig => ({ path: plain, exclude: [] })), SourceKeys], { error: "must be a path, or `path` with `exclude`" })
+  .describe("A path, or a path with patterns of what to leave out.");
+
+const Regions = z
+  .array(Region)
+  .min(1, { error: "must name at least one region" })
+  .superRefine(unique("region", (region) => region.name))
+  .superRefine(unique("URL", (region) => region.url));
+
+const Recipients = z
+  .array(z.string().transform(checked(recipient)))
+  .min(1, { error: "must name at least one recipient" })
+  .superRefine(unique("recipient", (text) => text))
+  .superRefine(sameKind);
+
+const Sources = z
+  .array(Source)
+  .min(1, { error: "must name at least one source" })
+  .superRefine(unique("source", (source) => source.path));
+
+const ConfigKeys = z.strictObject({
+  vault: z
+    .string()
+    .regex(VAULT_ID, { error: "must be the 32 hex digits that `coldkeep init` wrote, in quotes" })
+    .describe("The vault's id, written by `coldkeep init`."),
+  host: z
+    .string()
+    .refine(isHostLabel, { error: "is not a host label: lower-case letters, digits, dots and hyphens, 63 at the most" })
+    .describe("This host's label in the vault."),
+  regions: Regions.describe("The places that each hold a full copy."),
+  copies: z.int().min(1).optional().describe("How many regions must hold an archive for a run to be done. Default: all but one, at least one."),
+  recipients: Recipients.describe("age recipients the archives are encrypted to."),
+  signers: z
+    .array(z.string().transform(checked(parseSignerLine)))
+    .prefault([])
+    .describe("Trusted signers beside this host's own: `operator ed25519:…`, `host LABEL ed25519:…`, `drill ed25519:…`."),
+  sources: Sources.describe("What is archived."),
+  state: path.describe("Folder of the local state, a cache that can be rebuilt."),
+  compression: z.int().min(1).max(19).prefault(DEFAULTS.compression).describe("zstd level, 1 to 19."),
+  volumeSize: size(8 * MIB, 512 * MIB, DEFAULTS.volumeSize, "Size of a stored volume."),
+  memory: size(64 * MIB, 16 * GIB, DEFAULTS.memory, "Bytes in flight at the most."),
+});
+
+/** The configuration as it is written, and what the program makes of it. */
+export const ConfigSchema = ConfigKeys.transform((value, context): Config => {
+  const { copies = Math.max(1, value.regions.length - 1), compression, volumeSize, memory, ...same } = value;
+  if (copies > value.regions.length) {
+    context.addIssue({ code: "custom", path: ["copies"], message: `asks for ${copies} copies, but there are ${value.regions.length} regions` });
+  }
+  return { ...same, copies, compressionLevel: compression, volumeSizeBytes: volumeSize, memoryBytes: memory };
+});
+
+/** The keys that may stand in the map at a path of the configuration. */
+export function knownKeys(path: readonly PropertyKey[]): string[] {
+  if (path[0] === "regions") return Object.keys(RegionKeys.shape);
+  if (path[0] === "sources") return Object.keys(SourceKeys.shape);
+  return Object.keys(ConfigKeys.shape);
+}
+
+function sameKind(recipients: string[], context: z.RefinementCtx): void {
+  const first = recipients[0];
+  const other = recipients.findIndex((text) => first !== undefined && text.startsWith("age1pq1") !== first.startsWith("age1pq1"));
+  if (other < 0) return;
+  context.addIssue({
+    code: "custom",
+    path: [other],
+    message: "mixes age1… with age1pq1… recipients",
+    params: { hint: "Use one kind only: one X25519 recipient would undo the post-quantum protection of the others." },
+  });
+}
+
+/** The JSON Schema of the configuration file, for editors. */
+export function configJsonSchema(): Record<string, unknown> {
+  return { ...z.toJSONSchema(ConfigSchema, { io: "input", target: "draft-2020-12" }), title: "coldkeep configuration" };
+}

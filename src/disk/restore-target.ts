@@ -1,0 +1,353 @@
+/**
+ * Writing restored entries below a target directory, so that no write can leave it, whatever an entry says: paths are
+ * checked again here, every directory is reached through held handles (held-directories.ts), and objects are made under
+ * a temporary name that nothing may lie at, completed, and renamed. Synchronous; each worker thread opens its own.
+ */
+import { createHash, randomBytes } from "node:crypto";
+import { chmodSync, closeSync, constants, ftruncateSync, linkSync, openSync, readdirSync, renameSync, rmdirSync, symlinkSync, unlinkSync } from "node:fs";
+import { ColdkeepError, messageOf, systemCode } from "../errors.ts";
+import { bytesFromText } from "../format/byte-text.ts";
+import { parentPath, pathFault } from "../format/entry-path.ts";
+import { writeFully } from "./atomic-write.ts";
+import { parseDevice } from "./device-number.ts";
+import { type EntryMeta, inheritsAcl, MetaWriter, openTargetOf } from "./entry-meta.ts";
+import { asOwner, HeldDirectories } from "./held-directories.ts";
+import { libc } from "./libc.ts";
+import { childPath } from "./long-path.ts";
+import type { Losses } from "./losses.ts";
+import { fstatText, isSameFile, lstatAt, type Stat, TYPE_BITS } from "./stat.ts";
+
+const O_PATH = 0o10000000;
+const CREATE_FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+const LINK_TARGET_BYTES_MAX = 4095;
+const TEMPORARY = /^\.coldkeep-[0-9a-f]{16}\.partial$/;
+
+function temporaryName(digest: string): string {
+  return `.coldkeep-${digest.slice(0, 16)}.partial`;
+}
+
+function lastName(path: string): string {
+  return path.slice(path.lastIndexOf("/") + 1);
+}
+
+/** Removes what may no longer be there; a failure is told by whatever made the removal necessary. */
+function unlinkQuietly(path: string | Buffer): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // Nothing was made, or nothing can be done about it.
+  }
+}
+
+export type TargetOptions = {
+  /** Whether entries replace what lies at their place. Also set it to go on with an interrupted restore. */
+  merge: boolean;
+  /** Takes the account of what could not be given back. */
+  losses: Losses;
+};
+
+/**
+ * All paths are entry paths in byte text: `/etc/x` means `<target>/etc/x`, of any length. Missing parents are made, mode
+ * 0700. Every method throws E_FORMAT for a path no entry may have, and E_DISK, naming the path, for what the disk refuses.
+ */
+export class RestoreTarget {
+  readonly #root: number;
+  readonly #held: HeldDirectories;
+  readonly #merge: boolean;
+  readonly #losses: Losses;
+  readonly #meta: MetaWriter;
+  /** One object is made at a time, so one name serves; it is random, so that threads do not meet. */
+  readonly #temporary = temporaryName(randomBytes(8).toString("hex"));
+
+  /** `root` is an open directory, which `close` closes. */
+  constructor(root: number, { merge, losses }: TargetOptions) {
+    this.#root = root;
+    this.#held = new HeldDirectories(root, merge);
+    this.#merge = merge;
+    this.#losses = losses;
+    this.#meta = new MetaWriter(losses, merge || inheritsAcl(root));
+  }
+
+  /** Makes a directory, mode 0700 until `applyDirectoryMeta`; an existing one is kept as it is. */
+  makeDirectory(path: string): void {
+    this.#attempt(path, "make", () => this.#held.open(path, true));
+  }
+
+  /** What lies at a path; null when nothing does, or when a link or file stands where its directory should be. */
+  lookup(path: string): Stat | null {
+    return this.#attempt(path, "look at", () => {
+      if (path === "/") return fstatText(this.#root);
+      const fd = this.#held.open(parentPath(path), false);
+      return fd === null ? null : asOwner(fd, () => lstatAt(childPath(fd, lastName(path))));
+    });
+  }
+
+  /** Opens a regular file for reading, null when there is none that can be read; the caller closes it. */
+  readBack(path: string): number | null {
+    return this.#attempt(path, "read", () => {
+      const directory = this.#held.open(parentPath(path), false);
+      if (directory === null) return null;
+      let fd: number;
+      try {
+        fd = openSync(childPath(directory, lastName(path)), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+      } catch (error) {
+        if (["ENOENT", "ELOOP", "ENXIO", "EACCES"].includes(systemCode(error) ?? "")) return null;
+        throw error;
+      }
+      if (fstatText(fd).type === "file") return fd;
+      closeSync(fd);
+      return null;
+    });
+  }
+
+  /** Makes or replaces a regular file with all its bytes and metadata. */
+  writeFile(path: string, bytes: Uint8Array, meta: EntryMeta): void {
+    this.#create(path, "write", (temporary) => {
+      const fd = openSync(temporary, CREATE_FLAGS, 0o600);
+      try {
+        writeFully(fd, bytes);
+        this.#meta.apply(openTargetOf(fd), path, meta);
+      } finally {
+        closeSync(fd);
+      }
+    });
+  }
+
+  /**
+   * Opens the unfinished form of a large file for reading and writing, made with `size` bytes of hole when it is not there.
+   * Its name follows from `id`, so that several threads and a later run find the same one; what a killed run left in it
+   * is still there. The caller closes it. Throws E_REFUSED when someone else's file lies at that name.
+   */
+  openPartial(path: string, id: string, size: number): number {
+    return this.#attempt(path, "write", () => {
+      const fd = this.#openPartial(path, id, true);
+      try {
+        if (fstatText(fd).size !== size) ftruncateSync(fd, size);
+        return fd;
+      } catch (error) {
+        closeSync(fd);
+        throw error;
+      }
+    });
+  }
+
+  /** Gives a partial file its metadata and its name. All descriptors of it must be closed, or its time will not stay. */
+  finishPartial(path: string, id: string, meta: EntryMeta): void {
+    this.#attempt(path, "write", () => {
+      const fd = this.#openPartial(path, id, false);
+      try {
+        this.#meta.apply(openTargetOf(fd), path, meta);
+      } finally {
+        closeSync(fd);
+      }
+      this.#rename(this.#parent(path), partialName(path, id), path);
+    });
+  }
+
+  /** Removes the unfinished form of a file, if there is one. */
+  removePartial(path: string, id: string): void {
+    this.#attempt(path, "remove", () => {
+      const fd = this.#held.open(parentPath(path), false);
+      if (fd !== null) asOwner(fd, () => unlinkQuietly(childPath(fd, partialName(path, id))));
+    });
+  }
+
+  #openPartial(path: string, id: string, make: boolean): number {
+    const directory = this.#parent(path);
+    const child = childPath(directory, partialName(path, id));
+    let fd: number;
+    try {
+      const flags = constants.O_RDWR | constants.O_NOFOLLOW | (make ? constants.O_CREAT | constants.O_EXCL : constants.O_NONBLOCK);
+      fd = asOwner(directory, () => openSync(child, flags, 0o600));
+    } catch (error) {
+      if (systemCode(error) !== "EEXIST") throw error;
+      fd = openSync(child, constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    }
+    // Another name of it would mean that our writes land in a file outside.
+    const { type, nlink, uid } = fstatText(fd);
+    if (type === "file" && nlink === 1 && uid === (process.geteuid?.() ?? 0)) return fd;
+    closeSync(fd);
+    throw new ColdkeepError("E_REFUSED", `${parentPath(path)}/${partialName(path, id)} in the target is not a file this program made`, {
+      hint: "Remove it, then run the same command again.",
+    });
+  }
+
+  /** Makes `path` another name of `existing`, which must be a file, FIFO or device below the target. */
+  makeHardLink(path: string, existing: string): void {
+    this.#attempt(path, "link", () => {
+      checkPath(existing);
+      const to = this.#parent(path);
+      const from = this.#held.open(parentPath(existing), false);
+      const source = from === null ? null : childPath(from, lastName(existing));
+      const stat = source === null ? null : lstatAt(source);
+      if (source === null || stat === null || stat.type === "symlink" || stat.type === "dir") {
+        throw new ColdkeepError("E_DISK", `cannot link ${path} to ${existing}, which is ${stat ? `a ${stat.type}` : "missing"} in the target`);
+      }
+      const there = lstatAt(childPath(to, lastName(path)));
+      if (there && isSameFile(there, stat)) return;
+      const temporary = childPath(to, this.#temporary);
+      asOwner(to, () => linkSync(source, temporary));
+      const made = lstatAt(temporary);
+      if (!made || !isSameFile(made, stat)) {
+        unlinkQuietly(temporary);
+        throw new ColdkeepError("E_DISK", `${existing} changed in the target while ${path} was linked to it`);
+      }
+      this.#rename(to, this.#temporary, path);
+    });
+  }
+
+  /** Makes or replaces a symbolic link; `target` is byte text and is not looked at. */
+  makeSymlink(path: string, target: string, meta: EntryMeta): void {
+    const bytes = bytesFromText(target);
+    if (bytes.length === 0 || bytes.length > LINK_TARGET_BYTES_MAX || bytes.includes(0)) {
+      throw new ColdkeepError("E_FORMAT", `${path} has a link target no link may have`);
+    }
+    this.#create(path, "make", (temporary) => {
+      symlinkSync(bytes, temporary);
+      this.#meta.apply({ ref: temporary }, path, meta);
+    });
+  }
+
+  /** Makes or replaces a FIFO or device (`rdev` is `major:minor`). False, and a loss, where this process may not. */
+  makeNode(path: string, type: "fifo" | "char" | "block", rdev: string, meta: EntryMeta): boolean {
+    const what = type === "fifo" ? "FIFO" : "device node";
+    const device = type === "fifo" ? 0n : parseDevice(rdev);
+    if (!libc) {
+      this.#losses.add(path, what);
+      return false;
+    }
+    const { makeNode } = libc;
+    return this.#create(path, "make", (temporary) => {
+      try {
+        makeNode(temporary, TYPE_BITS[type] | 0o600, device);
+      } catch (error) {
+        if (systemCode(error) !== "EPERM" && systemCode(error) !== "ENOTSUP") throw error;
+        this.#losses.add(path, what);
+        return false;
+      }
+      this.#meta.apply({ ref: temporary, chmod: (mode) => chmodNode(temporary, type, mode) }, path, meta);
+      return true;
+    });
+  }
+
+  /** Gives a directory its metadata; after all that goes into it, deepest directories first. */
+  applyDirectoryMeta(path: string, meta: EntryMeta): void {
+    this.#attempt(path, "set the metadata of", () => {
+      const handle = this.#held.open(path, false);
+      if (handle === null) throw new ColdkeepError("E_DISK", `${path} is not a directory in the target`);
+      const fd = asOwner(handle, () => openSync(`/proc/self/fd/${handle}`, constants.O_RDONLY | constants.O_DIRECTORY));
+      this.#applyAndClose(fd, path, meta);
+    });
+  }
+
+  /** Gives a regular file whose bytes are right already its metadata. False when it cannot be opened. */
+  applyFileMeta(path: string, meta: EntryMeta): boolean {
+    const fd = this.readBack(path);
+    if (fd === null) return false;
+    this.#attempt(path, "set the metadata of", () => this.#applyAndClose(fd, path, meta));
+    return true;
+  }
+
+  #applyAndClose(fd: number, path: string, meta: EntryMeta): void {
+    try {
+      this.#meta.apply(openTargetOf(fd), path, meta);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  /** Removes what a killed restore left in a directory under temporary names, but for names `keep` claims. */
+  removeLeftovers(path: string, keep: (name: string) => boolean): void {
+    this.#attempt(path, "clean", () => {
+      const fd = this.#held.open(path, false);
+      if (fd === null) return;
+      for (const name of asOwner(fd, () => readdirSync(`/proc/self/fd/${fd}`))) {
+        if (TEMPORARY.test(name) && !keep(name)) unlinkSync(childPath(fd, name));
+      }
+    });
+  }
+
+  /** Closes all handles. The target must not be used afterwards. */
+  close(): void {
+    this.#held.close();
+  }
+
+  #parent(path: string): number {
+    const fd = this.#held.open(parentPath(path), true);
+    if (fd === null || path === "/") throw new ColdkeepError("E_DISK", `${path} cannot be replaced in the target`);
+    return fd;
+  }
+
+  /** Makes an object under the temporary name with `make`, then gives it its own; `make` may say false to give up. */
+  #create(path: string, what: string, make: (temporary: string | Buffer) => boolean | void): boolean {
+    return this.#attempt(path, what, () => {
+      const fd = this.#parent(path);
+      const temporary = childPath(fd, this.#temporary);
+      try {
+        if (asOwner(fd, () => make(temporary)) === false) return false;
+      } catch (error) {
+        unlinkQuietly(temporary);
+        throw error;
+      }
+      this.#rename(fd, this.#temporary, path);
+      return true;
+    });
+  }
+
+  #rename(fd: number, temporaryName: string, path: string): void {
+    const [temporary, final] = [childPath(fd, temporaryName), childPath(fd, lastName(path))];
+    try {
+      const there = lstatAt(final);
+      if (there) this.#makeWay(final, path, there);
+      renameSync(temporary, final);
+    } catch (error) {
+      unlinkQuietly(temporary);
+      throw error;
+    }
+  }
+
+  /** What lies at a final name: rename(2) replaces all but directories, of which only an empty one is removed. */
+  #makeWay(final: string | Buffer, path: string, there: Stat): void {
+    if (!this.#merge) throw new ColdkeepError("E_DISK", `${path} exists already in the target`, { hint: "Restore into an empty directory, or add --merge." });
+    if (there.type !== "dir") return;
+    this.#held.forget(path);
+    try {
+      rmdirSync(final);
+    } catch (cause) {
+      throw new ColdkeepError("E_DISK", `${path} is a directory in the target and not empty, but another thing in the archive`, {
+        hint: "Move that directory away, then run the same command again.",
+        cause,
+      });
+    }
+  }
+
+  #attempt<T>(path: string, what: string, act: () => T): T {
+    checkPath(path);
+    try {
+      return act();
+    } catch (cause) {
+      if (cause instanceof ColdkeepError) throw cause;
+      const hint = systemCode(cause) === "ENOSPC" ? "Free some space in the target, then run the same command again." : undefined;
+      throw new ColdkeepError("E_DISK", `cannot ${what} ${path} in the target: ${messageOf(cause)}`, { hint, cause });
+    }
+  }
+}
+
+function partialName(path: string, id: string): string {
+  return temporaryName(createHash("sha256").update(`${id}\0`).update(bytesFromText(path)).digest("hex"));
+}
+
+function checkPath(path: string): void {
+  const fault = pathFault(path);
+  if (fault !== undefined) throw new ColdkeepError("E_FORMAT", `entry path ${JSON.stringify(path.slice(0, 200))} ${fault}`);
+}
+
+/** chmod(2) follows links, so the node is first held as what it is. */
+function chmodNode(path: string | Buffer, type: string, mode: number): void {
+  const fd = openSync(path, O_PATH | constants.O_NOFOLLOW);
+  try {
+    if (fstatText(fd).type === type) chmodSync(`/proc/self/fd/${fd}`, mode);
+  } finally {
+    closeSync(fd);
+  }
+}

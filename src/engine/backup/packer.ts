@@ -1,0 +1,169 @@
+/**
+ * Turns tasks into volumes, in a worker: read, digest, leave out what is known, tar, compress, encrypt. One volume at a time;
+ * results go out frame by frame, because only a compressed frame has a place.
+ */
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { HeaderSealer } from "../../codec/age-header.ts";
+import { compressFrame } from "../../codec/zstd.ts";
+import { ID_RANDOM_BYTES, makeId } from "../../format/id.ts";
+import { ContentFilter } from "../../state/content-filter.ts";
+import { FrameBuilder, type Piece } from "./frame-builder.ts";
+import type { FinishedVolume, KnownChunk, MainToPacker, PackerSetup, PackResult, PackTask } from "./messages.ts";
+import { readFiles } from "./read-files.ts";
+import { readSpan } from "./read-span.ts";
+import { SealedObjectWriter, spoolWindow, VolumeWriter } from "./volume-writer.ts";
+
+/** Content that wants a place: known already, or to be packed. */
+export type Candidate = {
+  sha256: string;
+  bytes: Uint8Array;
+  previous?: KnownChunk | undefined;
+  pack(frame: FrameBuilder): Piece;
+};
+
+/** What the packer's surroundings do for it. */
+export type PackerPort = {
+  results(results: PackResult[]): void;
+  /** Asks the scan worker for the places of digests; null for what is not known. */
+  ask(digests: string[]): Promise<(KnownChunk | null)[]>;
+  /** A buffer for the next volume, or leave to spool it; waits while too many bytes are in flight. */
+  nextVolume(): Promise<MainToPacker>;
+  volume(volume: FinishedVolume): void;
+};
+
+export type Placed = { piece: Piece; bytesPacked: number };
+
+type Waiting = { pieces: Piece[]; result: () => PackResult };
+
+export class Packer {
+  readonly #setup: PackerSetup;
+  readonly #port: PackerPort;
+  readonly #sealer: HeaderSealer;
+  readonly #filter: ContentFilter;
+  readonly #frame = new FrameBuilder();
+  /** Pieces of the open volume by digest: nobody else can know them yet. */
+  readonly #recent = new Map<string, Piece>();
+  #waiting: Waiting[] = [];
+  #volume: { writer: VolumeWriter; buffer: ArrayBuffer | null; path: string } | null = null;
+  #window: Buffer | null = null;
+
+  private constructor(setup: PackerSetup, port: PackerPort, sealer: HeaderSealer) {
+    this.#setup = setup;
+    this.#port = port;
+    this.#sealer = sealer;
+    this.#filter = new ContentFilter(setup.filter);
+  }
+
+  static async create(setup: PackerSetup, port: PackerPort): Promise<Packer> {
+    return new Packer(setup, port, await HeaderSealer.create(setup.recipients));
+  }
+
+  /** Works off tasks: neighbouring files together, spans one by one. */
+  async run(tasks: readonly PackTask[]): Promise<void> {
+    const files = tasks.filter((task) => task.kind === "file");
+    if (files.length > 0) await readFiles(files, this);
+    for (const task of tasks) if (task.kind === "span") await readSpan(task, this);
+    this.#sendResolved();
+  }
+
+  /** A place for each of some content, in order, packing what no volume holds yet. */
+  async place(candidates: readonly Candidate[]): Promise<Placed[]> {
+    const unsure = candidates.filter((c) => !this.#isAtHand(c) && this.#filter.mayHold(c.sha256));
+    const answers = unsure.length > 0 ? await this.#port.ask(unsure.map((c) => c.sha256)) : [];
+    const known = new Map(unsure.map((c, i) => [c.sha256, answers[i] ?? null]));
+    const placed: Placed[] = [];
+    for (const candidate of candidates) {
+      const piece = this.#knownPiece(candidate, known);
+      if (piece !== undefined) {
+        placed.push({ piece, bytesPacked: 0 });
+        continue;
+      }
+      if (this.#frame.isFullFor(candidate.bytes.length)) await this.flush();
+      placed.push({ piece: this.#pack(candidate), bytesPacked: candidate.bytes.length });
+    }
+    return placed;
+  }
+
+  #knownPiece(candidate: Candidate, answers: ReadonlyMap<string, KnownChunk | null>): Piece | undefined {
+    if (candidate.previous?.sha256 === candidate.sha256) return { ...candidate.previous };
+    const answer = answers.get(candidate.sha256);
+    return answer ? { ...answer } : this.#recent.get(candidate.sha256);
+  }
+
+  #pack(candidate: Candidate): Piece {
+    const piece = candidate.pack(this.#frame);
+    this.#recent.set(candidate.sha256, piece);
+    this.#filter.add(candidate.sha256);
+    return piece;
+  }
+
+  #isAtHand(candidate: Candidate): boolean {
+    return candidate.previous?.sha256 === candidate.sha256 || this.#recent.has(candidate.sha256);
+  }
+
+  /** Has a result sent once all of its pieces have a place. */
+  deliver(pieces: Piece[], result: () => PackResult): void {
+    this.#waiting.push({ pieces, result });
+  }
+
+  /** Compresses the open frame into the volume and sends the results that waited for it. */
+  async flush(): Promise<void> {
+    if (!this.#frame.isEmpty) {
+      const { bytes, pieces } = this.#frame.take();
+      const frame = compressFrame(bytes, this.#setup.compressionLevel);
+      const volume = await this.#volumeFor(frame.length);
+      const position = volume.append(frame);
+      for (const piece of pieces) {
+        piece.volume = volume.id;
+        piece.frame = position;
+      }
+    }
+    this.#sendResolved();
+  }
+
+  /** Closes the open frame and the open volume. */
+  async finish(): Promise<void> {
+    await this.flush();
+    this.#closeVolume();
+  }
+
+  #sendResolved(): void {
+    const ready: PackResult[] = [];
+    let count = 0;
+    for (const { pieces, result } of this.#waiting) {
+      if (pieces.some((piece) => piece.frame === null)) break;
+      ready.push(result());
+      count++;
+    }
+    if (count === 0) return;
+    this.#waiting = this.#waiting.slice(count);
+    this.#port.results(ready);
+  }
+
+  async #volumeFor(frameBytes: number): Promise<VolumeWriter> {
+    if (this.#volume !== null && !this.#volume.writer.hasRoomFor(frameBytes)) this.#closeVolume();
+    this.#volume ??= await this.#openVolume();
+    return this.#volume.writer;
+  }
+
+  async #openVolume(): Promise<{ writer: VolumeWriter; buffer: ArrayBuffer | null; path: string }> {
+    const { targetBytes, buffer } = await this.#port.nextVolume();
+    const sealed = await this.#sealer.seal();
+    const id = makeId(Date.now(), randomBytes(ID_RANDOM_BYTES));
+    const path = join(this.#setup.spoolDir, `${id}.volume`);
+    if (buffer === null) this.#window ??= spoolWindow();
+    const target = buffer === null ? (this.#window ?? spoolWindow()) : Buffer.from(buffer);
+    const object = new SealedObjectWriter(id, "volume", sealed, this.#setup.recipientSet, target, buffer === null ? path : undefined);
+    return { writer: new VolumeWriter(object, targetBytes), buffer, path };
+  }
+
+  #closeVolume(): void {
+    if (this.#volume === null) return;
+    const { writer, buffer, path } = this.#volume;
+    const object = writer.finish(this.#setup.compressionLevel);
+    this.#volume = null;
+    this.#recent.clear();
+    this.#port.volume({ object, body: buffer === null ? { path } : { buffer, length: object.sizeBytes } });
+  }
+}

@@ -1,0 +1,120 @@
+/** A file whose content is being packed: its catalog lines exist once all its pieces have places. */
+import type { Stat } from "../../disk/stat.ts";
+import type { Entry, Extent, Xattr } from "../../format/entry.ts";
+import { encodeContinuation, encodeEntry } from "../../format/entry.ts";
+import { volumesOf } from "./extents.ts";
+import type { PackResult } from "./messages.ts";
+
+export type FileResult = Extract<PackResult, { kind: "file" }>;
+export type SpanResult = Extract<PackResult, { kind: "span" }>;
+
+/** One line of the catalog, with what its cut key needs. */
+export type CatalogLineText = { text: string; path: string; at?: number | undefined };
+
+/** Names of a file's owner, where the machine knows them. */
+export type OwnerNames = { user?: string | undefined; group?: string | undefined };
+
+function sameTimes(a: Stat, b: Stat): boolean {
+  return a.size === b.size && a.mtime === b.mtime && a.ctime === b.ctime;
+}
+
+/** The part of an entry that every type has. */
+export function entryBase(path: string, stat: Stat, names: OwnerNames, xattrs: Xattr[] | undefined): Entry {
+  const { type, mode, uid, gid, size, mtime, ctime, ino, dev } = stat;
+  if (type === "socket") throw new TypeError("sockets have no entries");
+  return { path, type, mode, uid, gid, ...names, mtime, ctime, ino, dev, size: type === "file" ? size : 0, xattrs };
+}
+
+export class PendingFile {
+  readonly path: string;
+  readonly names: OwnerNames;
+  readonly isNew: boolean;
+  /** Size when it was walked: what the totals counted. */
+  readonly walkedBytes: number;
+  stat: Stat;
+  attempts = 0;
+  /** Null while pieces are missing; empty when the file could not be kept. */
+  lines: CatalogLineText[] | null = null;
+  /** Volumes the lines name. */
+  readonly volumes = new Set<string>();
+  #spansMissing = 0;
+  #spans = new Map<number, Extent[]>();
+  #xattrs: Xattr[] | undefined;
+  #endsAt = Number.POSITIVE_INFINITY;
+  #moved = false;
+
+  constructor(path: string, stat: Stat, names: OwnerNames, isNew: boolean) {
+    this.path = path;
+    this.walkedBytes = stat.size;
+    this.stat = stat;
+    this.names = names;
+    this.isNew = isNew;
+  }
+
+  /** Whether it is known that the file has no place in the archive. */
+  get isDropped(): boolean {
+    return this.lines?.length === 0;
+  }
+
+  get isDone(): boolean {
+    return this.lines !== null;
+  }
+
+  drop(): void {
+    this.lines = [];
+  }
+
+  /** Begins an attempt in `spans` spans. */
+  expectSpans(stat: Stat, spans: number): void {
+    this.stat = stat;
+    this.attempts++;
+    this.#spansMissing = spans;
+    this.#spans.clear();
+    this.#moved = false;
+    this.#endsAt = Number.POSITIVE_INFINITY;
+  }
+
+  /** The entry of a file read in one piece. */
+  completeWhole(result: FileResult): Entry {
+    const entry = entryBase(this.path, result.stat, this.names, result.xattrs);
+    if (result.sha256 !== undefined && result.extent !== undefined) {
+      entry.sha256 = result.sha256;
+      entry.extents = [result.extent];
+      for (const volume of volumesOf(entry.extents)) this.volumes.add(volume);
+    }
+    if (result.changed) entry.changed = true;
+    this.lines = [{ text: encodeEntry(entry), path: this.path }];
+    return entry;
+  }
+
+  /** Takes one span; true when it was the last. */
+  addSpan(result: SpanResult): boolean {
+    this.#spans.set(result.at, result.extents);
+    this.#spansMissing--;
+    if (result.xattrs !== undefined) this.#xattrs = result.xattrs;
+    if (result.endsAt !== undefined) this.#endsAt = Math.min(this.#endsAt, result.endsAt);
+    if (!sameTimes(result.stat, this.stat)) this.#moved = true;
+    return this.#spansMissing === 0;
+  }
+
+  /** Whether the file changed while its spans were read. */
+  get hasMoved(): boolean {
+    return this.#moved;
+  }
+
+  /** The lines of a file stored in chunks, once all its spans are here. */
+  completeSpans(average: number, span: number): Entry {
+    const entry = entryBase(this.path, this.stat, this.names, this.#xattrs);
+    entry.size = Math.min(this.stat.size, this.#endsAt);
+    entry.chunking = { average, span };
+    if (this.#moved) entry.changed = true;
+    this.lines = [{ text: encodeEntry(entry), path: this.path }];
+    for (const [at, extents] of [...this.#spans].toSorted((a, b) => a[0] - b[0])) {
+      if (extents.every((extent) => "zero" in extent)) continue;
+      this.lines.push({ text: encodeContinuation({ path: this.path, at, extents }), path: this.path, at });
+      for (const volume of volumesOf(extents)) this.volumes.add(volume);
+    }
+    this.#spans.clear();
+    return entry;
+  }
+}

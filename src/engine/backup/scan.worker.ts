@@ -1,0 +1,190 @@
+/** Thread of the scan: steps through the walk in short slices, so that results, questions and orders get through between them. */
+import { parentPort, workerData, type MessagePort } from "node:worker_threads";
+import { Owners } from "../../disk/owners.ts";
+import { readMounts } from "../../disk/mounts.ts";
+import { walk } from "../../disk/walk.ts";
+import type { SegmentReference } from "../../format/catalog-root.ts";
+import { isWithin } from "../../format/entry-path.ts";
+import { compileExcludes } from "../../policy/exclude.ts";
+import { CatalogCache } from "../../state/catalog-cache.ts";
+import { toPortableError } from "../portable-error.ts";
+import { ContentBook } from "./content-book.ts";
+import type { MainToScan, PackerToScan, ScanSetup, ScanToMain, SealRequest, SourceSpec } from "./messages.ts";
+import { PreviousCatalog } from "./previous-catalog.ts";
+import { ScanLog } from "./scan-log.ts";
+import { Scanner } from "./scanner.ts";
+import { sealCatalog } from "./seal-catalog.ts";
+import { SegmentWriter } from "./segment-writer.ts";
+import { TaskDispatch } from "./task-dispatch.ts";
+
+const SLICE_MS = 10;
+const PROGRESS_MS = 200;
+
+/** Excludes of the innermost source a path lies in. */
+function skipper(sources: readonly SourceSpec[]): (path: string, isDirectory: boolean) => boolean {
+  const compiled = sources
+    .map((source) => ({ path: source.path, decide: compileExcludes(source.exclude, source.path) }))
+    .toSorted((a, b) => b.path.length - a.path.length);
+  return (path, isDirectory) => compiled.find((source) => isWithin(path, source.path))?.decide(path, isDirectory).excluded ?? false;
+}
+
+/** Segments of the previous archive that may be named again, by digest. */
+function storedSegments({ previous, reusableCatalogs }: ScanSetup): Map<string, SegmentReference> {
+  const usable = new Set(reusableCatalogs);
+  for (const object of previous?.rewriteObjects ?? []) usable.delete(object);
+  return new Map((previous?.segments ?? []).filter((s) => usable.has(s.object)).map((s) => [s.sha256, s]));
+}
+
+class ScanThread {
+  readonly #setup: ScanSetup;
+  readonly #main: MessagePort;
+  readonly #cache: CatalogCache;
+  readonly #book: ContentBook;
+  readonly #dispatch: TaskDispatch | null;
+  readonly #log: ScanLog;
+  readonly #segments: SegmentWriter;
+  readonly #scanner: Scanner;
+  #isScheduled = false;
+  #isStopped = false;
+  /** Whether the packers were told to hand out what they hold, and nothing has moved since. */
+  #isFlushed = false;
+  #isFinishing = false;
+  #closedPackers = 0;
+  #lastProgressMs = 0;
+
+  constructor(setup: ScanSetup, main: MessagePort) {
+    const sources = setup.sources.map((source) => source.path);
+    this.#setup = setup;
+    this.#main = main;
+    this.#cache = new CatalogCache(setup.catalogDir);
+    this.#book = new ContentBook(setup.stateDir, setup.filter, setup.reusableVolumes);
+    this.#dispatch = setup.dryRun ? null : new TaskDispatch(setup.packerPorts);
+    this.#log = new ScanLog(sources, (problem) => this.#tell({ kind: "problem", problem }));
+    this.#segments = new SegmentWriter(this.#cache, storedSegments(setup));
+    this.#scanner = new Scanner({
+      items: walk({ sources, skip: skipper(setup.sources), mounts: readMounts(), excludedDirs: setup.excludedDirs }),
+      previous: setup.previous === null ? null : new PreviousCatalog(setup.previous.segments, this.#cache),
+      previousStartSeconds: setup.previous?.startedAtSeconds ?? 0,
+      sources,
+      owners: new Owners(),
+      book: this.#book,
+      dispatch: this.#dispatch,
+      segments: this.#segments,
+      log: this.#log,
+    });
+  }
+
+  start(): void {
+    this.#setup.packerPorts.forEach((port, index) => {
+      port.on("message", (message: PackerToScan) => this.#guarded(() => this.#fromPacker(index, message)));
+      port.on("close", () => this.#guarded(() => this.#packerClosed()));
+    });
+    this.#main.on("message", (message: MainToScan) => this.#guarded(() => this.#fromMain(message)));
+    this.#schedule();
+  }
+
+  #tell(message: ScanToMain): void {
+    this.#main.postMessage(message);
+  }
+
+  /** Errors end the run in the main thread. */
+  #guarded(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#tell({ kind: "error", error: toPortableError(error) });
+    }
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    setImmediate(() => this.#guarded(() => this.#advance()));
+  }
+
+  #advance(): void {
+    this.#isScheduled = false;
+    this.#scanner.step(performance.now() + SLICE_MS);
+    this.#reportProgress();
+    if (!this.#scanner.walkEnded && !this.#scanner.mustWait) this.#schedule();
+    else if (this.#dispatch === null) this.#scanned();
+    else if (this.#dispatch.isIdle) this.#settle(this.#dispatch);
+  }
+
+  /** Nothing is under way: ends the packers when all is there, else has them hand out what they still hold. */
+  #settle(dispatch: TaskDispatch): void {
+    const isDone = this.#scanner.isComplete || this.#isStopped;
+    if (isDone && !this.#isFinishing) {
+      this.#isFinishing = true;
+      dispatch.broadcast({ kind: "finish" });
+    } else if (!isDone && !this.#isFlushed) {
+      this.#isFlushed = true;
+      dispatch.broadcast({ kind: "flush" });
+    }
+  }
+
+  #packerClosed(): void {
+    this.#closedPackers++;
+    if (this.#isFinishing && this.#closedPackers === this.#setup.packerPorts.length) this.#scanned();
+  }
+
+  #scanned(): void {
+    this.#tell({ kind: "scanned", report: this.#log.report() });
+  }
+
+  #reportProgress(): void {
+    const now = performance.now();
+    if (now - this.#lastProgressMs < PROGRESS_MS) return;
+    this.#lastProgressMs = now;
+    this.#tell({ kind: "progress", counts: this.#log.counts, path: this.#log.lastPath });
+  }
+
+  #fromPacker(index: number, message: PackerToScan): void {
+    switch (message.kind) {
+      case "results":
+        this.#scanner.take(message.results);
+        break;
+      case "ready":
+        this.#dispatch?.ready(index);
+        break;
+      case "question":
+        this.#dispatch?.answer(index, { kind: "answer", places: message.digests.map((sha256) => this.#book.find(sha256)) });
+        return;
+    }
+    this.#isFlushed = false;
+    this.#schedule();
+  }
+
+  #fromMain(message: MainToScan): void {
+    switch (message.kind) {
+      case "confirmed":
+        return this.#book.confirm(message.volume);
+      case "stop":
+        this.#isStopped = true;
+        this.#scanner.stop();
+        return this.#schedule();
+      case "seal":
+        this.#seal(message).catch((error: unknown) => this.#tell({ kind: "error", error: toPortableError(error) }));
+        return;
+      case "close":
+        this.#book.close();
+        this.#main.close();
+    }
+  }
+
+  async #seal(request: SealRequest): Promise<void> {
+    this.#segments.seal();
+    const { segments } = this.#segments;
+    const facts = { entries: this.#log.entriesWritten, problems: this.#log.problems };
+    const sealed = await sealCatalog(request, segments, facts, this.#cache);
+    const catalogs = new Set(segments.map((segment) => segment.object)).add(request.catalogId);
+    const totals = { entries: this.#log.entriesWritten, sourceBytes: this.#log.counts.sourceBytes };
+    this.#tell({
+      kind: "sealed",
+      catalog: { ...sealed, totals, path: request.spoolPath, volumes: [...this.#scanner.volumes], catalogs: [...catalogs], segments },
+    });
+  }
+}
+
+if (parentPort === null) throw new Error("scan.worker runs as a worker only");
+new ScanThread(workerData as ScanSetup, parentPort).start();

@@ -1,0 +1,82 @@
+/** Hands tasks to packers in batches, so that neighbouring files end up near each other and no packer starves. */
+import type { MessagePort } from "node:worker_threads";
+import { MIB } from "../../units.ts";
+import type { PackTask, ScanToPacker } from "./messages.ts";
+
+const BATCH_FILES = 256;
+const BATCH_BYTES = 4 * MIB;
+/** Batches given to a packer before it is done with the first. */
+const BATCHES_AHEAD = 2;
+
+type PackerLine = { port: MessagePort; outstanding: number };
+
+export class TaskDispatch {
+  readonly #packers: PackerLine[];
+  #batch: PackTask[] = [];
+  #batchBytes = 0;
+  #queue: PackTask[][] = [];
+
+  constructor(ports: readonly MessagePort[]) {
+    this.#packers = ports.map((port) => ({ port, outstanding: 0 }));
+  }
+
+  /** Whether more tasks would only pile up. */
+  get isFull(): boolean {
+    return this.#queue.length >= this.#packers.length;
+  }
+
+  /** Whether every task handed over has been worked off. */
+  get isIdle(): boolean {
+    return this.#queue.length === 0 && this.#batch.length === 0 && this.#packers.every((packer) => packer.outstanding === 0);
+  }
+
+  add(task: PackTask): void {
+    this.#batch.push(task);
+    this.#batchBytes += task.kind === "span" ? task.length : task.stat.size;
+    if (this.#batch.length >= BATCH_FILES || this.#batchBytes >= BATCH_BYTES) this.closeBatch();
+  }
+
+  /** Sends off the tasks gathered so far. */
+  closeBatch(): void {
+    if (this.#batch.length === 0) return;
+    this.#queue.push(this.#batch);
+    this.#batch = [];
+    this.#batchBytes = 0;
+    this.#send();
+  }
+
+  /** A packer has worked off a batch. */
+  ready(index: number): void {
+    const packer = this.#packers[index];
+    if (packer !== undefined) packer.outstanding--;
+    this.#send();
+  }
+
+  /** Drops what was not handed over yet, and returns it. */
+  abandon(): PackTask[] {
+    const dropped = [...this.#queue.flat(), ...this.#batch];
+    this.#queue = [];
+    this.#batch = [];
+    this.#batchBytes = 0;
+    return dropped;
+  }
+
+  broadcast(message: ScanToPacker): void {
+    for (const { port } of this.#packers) port.postMessage(message);
+  }
+
+  answer(index: number, message: ScanToPacker): void {
+    this.#packers[index]?.port.postMessage(message);
+  }
+
+  #send(): void {
+    for (;;) {
+      const packer = this.#packers.reduce((least, next) => (next.outstanding < least.outstanding ? next : least));
+      if (packer.outstanding >= BATCHES_AHEAD) return;
+      const batch = this.#queue.shift();
+      if (batch === undefined) return;
+      packer.outstanding++;
+      packer.port.postMessage({ kind: "tasks", tasks: batch } satisfies ScanToPacker);
+    }
+  }
+}

@@ -1,0 +1,169 @@
+/**
+ * The HTTP under the SDK. The SDK's own handler counts a reader that takes its time as a dead connection, and waits for
+ * ever when a file that is being sent cannot be read; this one measures idle connections only while bytes are wanted.
+ */
+import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from "node:http";
+import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import type { Readable } from "node:stream";
+
+export type HttpSettings = {
+  /** PEM text of the only authorities to trust. Default: those of Node. */
+  ca?: string | undefined;
+  /** A proxy for every request. Default: what the environment says (`HTTPS_PROXY`, `NO_PROXY`, …). */
+  proxy?: string | undefined;
+  /** How long a connection may take to be made, ms. */
+  connectMs: number;
+  /** How long no byte may move while one is awaited, ms. There is no limit for a whole request. */
+  inactivityMs: number;
+};
+
+/** What the SDK hands to its request handler: the part of it that is used here. */
+export type WireRequest = {
+  protocol: string;
+  hostname: string;
+  port?: number | undefined;
+  method: string;
+  path: string;
+  query?: Record<string, string | string[] | null> | undefined;
+  headers: Record<string, string>;
+  body?: unknown;
+};
+
+/** What the SDK expects back; it looks at the fields, not at the class. */
+export type WireResponse = { statusCode: number; reason: string; headers: Record<string, string>; body: IncomingMessage };
+
+export type HttpHandler = {
+  metadata: { handlerProtocol: string };
+  handle(request: WireRequest, options?: { abortSignal?: AbortSignal }): Promise<{ response: WireResponse }>;
+  updateHttpClientConfig(): void;
+  httpHandlerConfigs(): Record<string, never>;
+  destroy(): void;
+};
+
+/** The engine bounds what is in flight; this only keeps a defect from opening connections without end. */
+const SOCKETS_MAX = 128;
+
+/** A connection that took too long or fell silent; `code` as the system would name it. */
+export class TimeoutError extends Error {
+  readonly code = "ETIMEDOUT";
+
+  static {
+    this.prototype.name = "TimeoutError";
+  }
+}
+
+/** Makes the request handler of one S3 client, with connections of its own. */
+export function openHttpHandler(settings: HttpSettings): HttpHandler {
+  const proxyEnv = settings.proxy === undefined ? process.env : { HTTP_PROXY: settings.proxy, HTTPS_PROXY: settings.proxy };
+  const shared = { keepAlive: true, maxSockets: SOCKETS_MAX, proxyEnv };
+  const http = new HttpAgent(shared);
+  const https = new HttpsAgent({ ...shared, ...(settings.ca !== undefined && { ca: settings.ca }) });
+  return {
+    metadata: { handlerProtocol: "http/1.1" },
+    handle: (request, options) => send(request, request.protocol === "https:" ? https : http, settings, options?.abortSignal),
+    updateHttpClientConfig: () => undefined,
+    httpHandlerConfigs: () => ({}),
+    destroy: () => {
+      http.destroy();
+      https.destroy();
+    },
+  };
+}
+
+function send(
+  wire: WireRequest,
+  agent: HttpAgent | HttpsAgent,
+  settings: HttpSettings,
+  signal: AbortSignal | undefined,
+): Promise<{ response: WireResponse }> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) {
+      reject(abortError(signal));
+      return;
+    }
+    const request = (wire.protocol === "https:" ? httpsRequest : httpRequest)({
+      agent,
+      host: wire.hostname.replace(/^\[(.*)\]$/, "$1"),
+      port: wire.port,
+      method: wire.method,
+      path: wire.path + formatQuery(wire.query),
+      headers: wire.headers,
+    });
+    let response: IncomingMessage | undefined;
+    // A response that is being read must be told why it ends; destroying the request would only call it "aborted".
+    const end = (error: Error): void => void (response ?? request).destroy(error);
+    const stop = (): void => end(abortError(signal));
+    signal?.addEventListener("abort", stop, { once: true });
+    const connecting = setTimeout(() => {
+      end(new TimeoutError(`no connection was made within ${settings.connectMs} ms`));
+    }, settings.connectMs);
+    request.once("socket", (socket) => {
+      const connected = (): void => clearTimeout(connecting);
+      if (socket.connecting) socket.once(wire.protocol === "https:" ? "secureConnect" : "connect", connected);
+      else connected();
+    });
+    request.setTimeout(settings.inactivityMs);
+    request.on("timeout", () => {
+      // Bytes lie ready and nobody takes them: the reader is slow, not the network.
+      if (response !== undefined && response.readableLength > 0) request.setTimeout(settings.inactivityMs);
+      else end(new TimeoutError(`no byte moved for ${settings.inactivityMs} ms`));
+    });
+    request.once("response", (message) => {
+      response = message;
+      clearTimeout(connecting);
+      resolve({ response: toWireResponse(message) });
+    });
+    request.on("error", reject);
+    request.once("close", () => {
+      clearTimeout(connecting);
+      signal?.removeEventListener("abort", stop);
+      reject(new Error("the connection was closed without an answer"));
+    });
+    sendBody(wire.body, request);
+  });
+}
+
+function sendBody(body: unknown, request: ReturnType<typeof httpRequest>): void {
+  if (isReadable(body)) {
+    body.once("error", (error) => request.destroy(error));
+    request.once("close", () => body.destroy());
+    body.pipe(request);
+  } else if (body === undefined || body === null) {
+    request.end();
+  } else if (typeof body === "string" || body instanceof Uint8Array) {
+    request.end(body);
+  } else {
+    request.destroy(new TypeError("a request's body is neither bytes nor a stream"));
+  }
+}
+
+function isReadable(body: unknown): body is Readable {
+  return typeof body === "object" && body !== null && "pipe" in body && typeof body.pipe === "function";
+}
+
+function toWireResponse(message: IncomingMessage): WireResponse {
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(message.headers)) {
+    if (value !== undefined) headers[name] = Array.isArray(value) ? value.join(", ") : value;
+  }
+  return { statusCode: message.statusCode ?? 0, reason: message.statusMessage ?? "", headers, body: message };
+}
+
+function formatQuery(query: WireRequest["query"]): string {
+  const pairs: string[] = [];
+  for (const [name, value] of Object.entries(query ?? {})) {
+    for (const one of Array.isArray(value) ? value : [value]) {
+      pairs.push(one === null ? escapeUri(name) : `${escapeUri(name)}=${escapeUri(one)}`);
+    }
+  }
+  return pairs.length === 0 ? "" : `?${pairs.join("&")}`;
+}
+
+/** Percent-encoding as SigV4 signs it (RFC 3986: only letters, digits and `-._~` stay). */
+function escapeUri(text: string): string {
+  return encodeURIComponent(text).replace(/[!'()*]/g, (mark) => `%${mark.charCodeAt(0).toString(16).toUpperCase()}`);
+}
+
+function abortError(signal: AbortSignal | undefined): Error {
+  return Object.assign(new Error("the request was aborted", { cause: signal?.reason }), { name: "AbortError" });
+}

@@ -1,0 +1,246 @@
+/** An S3 bucket and prefix as a region. One request a call; repeating is the retrying store's work. */
+import type { ReadStream } from "node:fs";
+import { open } from "node:fs/promises";
+import type { PutObjectCommand, PutObjectCommandInput, S3Client } from "@aws-sdk/client-s3";
+import { messageOf } from "../errors.ts";
+import type { S3Credentials } from "./credentials.ts";
+import { checkInterrupted } from "./interrupted.ts";
+import {
+  type GetOptions,
+  type ObjectBody,
+  type ObjectStore,
+  type OpenedObject,
+  type PutOptions,
+  StoreError,
+  type StoredObject,
+} from "./object-store.ts";
+import { formatLocation, type S3Url } from "./region-url.ts";
+import { openBody, sizeWithoutBytes } from "./s3-body.ts";
+import { type OpenedClient, openS3Client, type S3Sdk, type S3Timeouts } from "./s3-client.ts";
+import { isNotImplemented, isTaken, type S3Call, s3Error, statusOf } from "./s3-errors.ts";
+import { listBucket } from "./s3-list.ts";
+import { checkStoreKey } from "./store-key.ts";
+
+/** Volumes alone may lie in another storage class; what is read at every run must not. */
+const VOLUME_KEY = /(^|\/)volumes\//;
+
+/**
+ * Opens an S3 region; nothing is sent before the first call. Loads the SDK.
+ * Throws E_URL for a `ca` file that cannot be read. `timeouts` in ms.
+ */
+export async function openS3Store(url: S3Url, credentials: S3Credentials, timeouts: Partial<S3Timeouts> = {}): Promise<ObjectStore> {
+  return new S3Store(url, await openS3Client(url, credentials, timeouts));
+}
+
+class S3Store implements ObjectStore {
+  readonly location: string;
+  readonly #url: S3Url;
+  readonly #sdk: S3Sdk;
+  readonly #client: S3Client;
+  readonly #opened: OpenedClient;
+  /** `prefix/`, or nothing. */
+  readonly #base: string;
+  /** Whether the store is still believed to know `If-None-Match`. */
+  #conditional = true;
+
+  constructor(url: S3Url, opened: OpenedClient) {
+    this.location = formatLocation(url);
+    this.#url = url;
+    this.#opened = opened;
+    this.#sdk = opened.sdk;
+    this.#client = opened.client;
+    this.#base = url.prefix === "" ? "" : `${url.prefix}/`;
+  }
+
+  async put(key: string, body: ObjectBody, options: PutOptions): Promise<"created" | "exists"> {
+    checkStoreKey(key, this.location);
+    const call = this.#call(`put of ${key} in ${this.location}`, options.signal);
+    const conditional = this.#conditional && options.overwrite !== true;
+    try {
+      return await this.#putOnce(key, body, options, conditional, call);
+    } catch (error) {
+      if (conditional && isNotImplemented(error)) {
+        this.#conditional = false;
+        return this.put(key, body, options);
+      }
+      if (conditional && isTaken(error)) return "exists";
+      throw this.#error(error, call);
+    }
+  }
+
+  async #putOnce(key: string, body: ObjectBody, options: PutOptions, conditional: boolean, call: S3Call): Promise<"created"> {
+    const input: PutObjectCommandInput = {
+      Bucket: this.#url.bucket,
+      Key: this.#base + key,
+      ContentLength: body instanceof Uint8Array ? body.length : body.sizeBytes,
+      ContentType: "application/octet-stream",
+      ...(conditional && { IfNoneMatch: "*" }),
+    };
+    if (this.#url.storageClass !== undefined && VOLUME_KEY.test(key)) {
+      // The SDK's type lists Amazon's classes; other stores have names of their own.
+      Object.assign(input, { StorageClass: this.#url.storageClass });
+    }
+    const sent = body instanceof Uint8Array ? body : await openFile(body, call.doing);
+    try {
+      const command = new this.#sdk.PutObjectCommand({ ...input, Body: sent });
+      announceDigest(command, options.sha256);
+      const output = await this.#client.send(command, sendOptions(options.signal));
+      if (output.ETag === undefined) throw this.#foreignAnswer(call);
+      return "created";
+    } finally {
+      if (!(sent instanceof Uint8Array)) sent.destroy();
+    }
+  }
+
+  async get(key: string, options: GetOptions = {}): Promise<OpenedObject> {
+    checkStoreKey(key, this.location);
+    const { range, signal } = options;
+    const call = this.#call(`get of ${key} from ${this.location}`, signal);
+    if (range?.length === 0) return this.#emptyRange(key, call);
+    const command = new this.#sdk.GetObjectCommand({
+      Bucket: this.#url.bucket,
+      Key: this.#base + key,
+      ...(range !== undefined && { Range: `bytes=${range.offset}-${range.offset + range.length - 1}` }),
+    });
+    try {
+      const output = await this.#client.send(command, sendOptions(signal));
+      return openBody({ output, range, fail: (error) => this.#error(error, call), doing: call.doing });
+    } catch (error) {
+      if (range !== undefined && statusOf(error) === 416) {
+        const sizeBytes = sizeWithoutBytes(error);
+        return sizeBytes === undefined ? this.#emptyRange(key, call) : { sizeBytes, body: noBytes() };
+      }
+      throw this.#error(error, call);
+    }
+  }
+
+  /** A range of no bytes cannot be asked for in HTTP. */
+  async #emptyRange(key: string, call: S3Call): Promise<OpenedObject> {
+    const found = await this.head(key, call.signal);
+    if (found === null) throw new StoreError("missing", `${call.doing}: there is no such object`);
+    return { sizeBytes: found.sizeBytes, body: noBytes() };
+  }
+
+  async head(key: string, signal?: AbortSignal): Promise<StoredObject | null> {
+    checkStoreKey(key, this.location);
+    const call = this.#call(`look-up of ${key} in ${this.location}`, signal);
+    try {
+      const command = new this.#sdk.HeadObjectCommand({ Bucket: this.#url.bucket, Key: this.#base + key });
+      const output = await this.#client.send(command, sendOptions(signal));
+      if (output.ETag === undefined || output.ContentLength === undefined) throw this.#foreignAnswer(call);
+      return { key, sizeBytes: output.ContentLength, modifiedMs: output.LastModified?.getTime() ?? 0 };
+    } catch (error) {
+      if (statusOf(error) === 404 && signal?.aborted !== true) return null;
+      throw this.#error(error, call);
+    }
+  }
+
+  list(prefix: string, signal?: AbortSignal, after?: string): AsyncIterable<StoredObject> {
+    const call = this.#call(`listing of ${prefix} in ${this.location}`, signal);
+    return listBucket({
+      ask: (token) =>
+        this.#client.send(
+          new this.#sdk.ListObjectsV2Command({
+            Bucket: this.#url.bucket,
+            Prefix: this.#base + prefix,
+            EncodingType: "url",
+            ...(token !== undefined && { ContinuationToken: token }),
+            ...(after !== undefined && { StartAfter: this.#base + after }),
+          }),
+          sendOptions(signal),
+        ),
+      base: this.#base,
+      prefix,
+      after,
+      doing: call.doing,
+      fail: (error) => this.#error(error, call),
+    });
+  }
+
+  async delete(key: string, signal?: AbortSignal): Promise<void> {
+    checkStoreKey(key, this.location);
+    const call = this.#call(`delete of ${key} in ${this.location}`, signal);
+    try {
+      await this.#client.send(new this.#sdk.DeleteObjectCommand({ Bucket: this.#url.bucket, Key: this.#base + key }), sendOptions(signal));
+    } catch (error) {
+      const failure = this.#error(error, call);
+      if (failure instanceof StoreError && failure.fault === "missing") return;
+      throw failure;
+    }
+  }
+
+  async nowMs(signal?: AbortSignal): Promise<number> {
+    const call = this.#call(`asking ${this.location} for its time`, signal);
+    const before = this.#opened.lastDate();
+    try {
+      const command = new this.#sdk.ListObjectsV2Command({ Bucket: this.#url.bucket, Prefix: this.#base, MaxKeys: 1 });
+      const page = await this.#client.send(command, sendOptions(signal));
+      if (page.Name === undefined) throw this.#foreignAnswer(call);
+    } catch (error) {
+      throw this.#error(error, call);
+    }
+    const last = this.#opened.lastDate();
+    if (last === undefined || last === before) throw this.#foreignAnswer(call);
+    return Math.round(last.serverMs + (performance.now() - last.atMs));
+  }
+
+  async create(): Promise<void> {
+    // A bucket is made by whoever owns the account, with the lock, lifecycle and policy it needs.
+  }
+
+  close(): void {
+    this.#client.destroy();
+  }
+
+  #call(doing: string, signal: AbortSignal | undefined): S3Call {
+    checkInterrupted(signal, doing);
+    return { doing, bucket: this.#url.bucket, signal };
+  }
+
+  #error(error: unknown, call: S3Call): Error {
+    return s3Error(error, call, this.#opened.lastDate()?.serverMs);
+  }
+
+  #foreignAnswer(call: S3Call): StoreError {
+    return new StoreError("unreachable", `${call.doing}: the answer is none that an S3 server gives`, {
+      hint: "Something between this machine and the store answers in its place; check the endpoint and the proxy.",
+    });
+  }
+}
+
+/**
+ * Sets the digest that the caller knows as the payload's hash. The SDK's signer takes a hash that is already in the
+ * headers and then does not read the body itself: less than half the CPU time for a volume, and a stream can be signed.
+ */
+function announceDigest(command: PutObjectCommand, sha256: string): void {
+  command.middlewareStack.add(
+    (next) => (args) => {
+      if (hasHeaders(args.request)) args.request.headers["x-amz-content-sha256"] = sha256;
+      return next(args);
+    },
+    { step: "build", name: "announceDigest" },
+  );
+}
+
+function hasHeaders(request: unknown): request is { headers: Record<string, string> } {
+  return typeof request === "object" && request !== null && "headers" in request && typeof request.headers === "object";
+}
+
+function sendOptions(signal: AbortSignal | undefined): { abortSignal?: AbortSignal } {
+  return signal === undefined ? {} : { abortSignal: signal };
+}
+
+/** A fresh stream of a file whose size was checked, so that the announced length is true. */
+async function openFile(body: { path: string; sizeBytes: number }, doing: string): Promise<ReadStream> {
+  const handle = await open(body.path, "r").catch((cause: unknown) => {
+    throw new StoreError("misused", `${doing}: the file to store cannot be opened: ${messageOf(cause)}`, { cause });
+  });
+  const { size } = await handle.stat();
+  if (size !== body.sizeBytes) {
+    await handle.close();
+    throw new StoreError("misused", `${doing}: the file ${body.path} has ${size} bytes, not ${body.sizeBytes}`);
+  }
+  return handle.createReadStream({ highWaterMark: 256 * 1024 });
+}
+
+async function* noBytes(): AsyncGenerator<Uint8Array> {}

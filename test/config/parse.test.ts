@@ -1,0 +1,136 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { parseConfig } from "../../src/config/parse.ts";
+import { configJsonSchema } from "../../src/config/schema.ts";
+import { ColdkeepError } from "../../src/errors.ts";
+import { MIB } from "../../src/units.ts";
+
+const RECIPIENT = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+const TEXT = `vault: "00112233445566778899aabbccddeeff"
+host: web1
+regions:
+  - name: north
+    url: s3://bucket/prefix
+  - {name: usb, url: "file:///mnt/usb", retry: 30s}
+recipients:
+  - ${RECIPIENT}
+sources:
+  - /etc//ssh/
+  - path: /home
+    exclude: ["*.o", "/home/*/.cache"]
+state: /var/lib/coldkeep
+`;
+
+function failure(text: string): ColdkeepError {
+  try {
+    parseConfig(text, "c.yaml");
+  } catch (error) {
+    if (error instanceof ColdkeepError && error.code === "E_CONFIG") return error;
+    throw error;
+  }
+  throw new Error(`was accepted:\n${text}`);
+}
+
+test("a configuration becomes a value in bytes and milliseconds, with defaults", () => {
+  expect(parseConfig(TEXT, "c.yaml")).toEqual({
+    vault: "00112233445566778899aabbccddeeff",
+    host: "web1",
+    regions: [
+      { name: "north", url: "s3://bucket/prefix", retryMs: 120_000, deadlineMs: 43_200_000 },
+      { name: "usb", url: "file:///mnt/usb", retryMs: 30_000, deadlineMs: 43_200_000 },
+    ],
+    copies: 1,
+    recipients: [RECIPIENT],
+    signers: [],
+    sources: [
+      { path: "/etc/ssh", exclude: [] },
+      { path: "/home", exclude: ["*.o", "/home/*/.cache"] },
+    ],
+    state: "/var/lib/coldkeep",
+    compressionLevel: 3,
+    volumeSizeBytes: 32 * MIB,
+    memoryBytes: 256 * MIB,
+  });
+  const given = parseConfig(`${TEXT}copies: 2\ncompression: 19\nvolumeSize: 8MiB\nmemory: 1GiB\n`, "c.yaml");
+  expect(given).toMatchObject({ copies: 2, compressionLevel: 19, volumeSizeBytes: 8 * MIB, memoryBytes: 1024 * MIB });
+});
+
+describe("every mistake is named at its line, column and key", () => {
+  const cases: [string, string, RegExp, RegExp?][] = [
+    ["a mistyped key", TEXT.replace("host:", "hots:"), /^c\.yaml:2:1: hots: is not a known key/, /Did you mean "host"\?/],
+    ["a mistyped key inside", TEXT.replace("exclude:", "exclud:"), /^c\.yaml:12:5: sources\[1\]\.exclud: /, /"exclude"/],
+    ["a missing key", TEXT.replace(/state:.*\n/, ""), /state: is missing/],
+    ["a key twice", `${TEXT}host: x\n`, /^c\.yaml:14:1: a key stands here a second time/],
+    ["a second document", `${TEXT}---\nx: 1\n`, /second document/],
+    ["a size too small", `${TEXT}memory: 3MiB\n`, /^c\.yaml:14:9: memory: 3MiB is not between 64\.0 MiB and 16\.0 GiB/],
+    ["no size", `${TEXT}volumeSize: 12 parsecs\n`, /^c\.yaml:14:13: volumeSize: "12 parsecs" is not a size/],
+    ["a duration without its unit", TEXT.replace("30s", "30"), /^c\.yaml:6:48: regions\[1\]\.retry: /],
+    ["a vault id without quotes", TEXT.replace('"00112233445566778899aabbccddeeff"', "11112233445566778899001122334455"), /^c\.yaml:1:8: vault: must be text/, /quotes/],
+    ["a relative source", TEXT.replace("/etc//ssh/", "etc"), /^c\.yaml:10:5: sources\[0\]: "etc" is not an absolute path/],
+    ["a source with dots", TEXT.replace("path: /home", "path: /home/../x"), /^c\.yaml:11:11: sources\[1\]\.path: .*\.\./],
+    ["a source twice", TEXT.replace("/etc//ssh/", "/home/"), /^c\.yaml:11:5: sources\[1\]: .*second time/],
+    ["a broken pattern", TEXT.replace("*.o", "[a"), /^c\.yaml:12:15: sources\[1\]\.exclude\[0\]: .*"\[a"/],
+    ["two regions of one name", TEXT.replace("name: usb", "name: north"), /^c\.yaml:6:5: regions\[1\]: the region "north"/],
+    ["two regions in one place", TEXT.replace("file:///mnt/usb", "s3://bucket/prefix"), /^c\.yaml:6:5: regions\[1\]: the URL/],
+    ["a bad region name", TEXT.replace("name: usb", "name: USB"), /^c\.yaml:6:12: regions\[1\]\.name: /],
+    ["another kind of URL", TEXT.replace("s3://bucket", "ftp://bucket"), /^c\.yaml:5:10: regions\[0\]\.url: /, /s3:\/\//],
+    ["more copies than regions", `${TEXT}copies: 3\n`, /^c\.yaml:14:9: copies: asks for 3/],
+    ["a level out of range", `${TEXT}compression: 20\n`, /^c\.yaml:14:14: compression: must be at most 19/],
+    ["no recipient", TEXT.replace(`recipients:\n  - ${RECIPIENT}`, "recipients: []"), /^c\.yaml:7:13: recipients: .*at least one/],
+    ["mixed recipients", TEXT.replace("recipients:\n", `recipients:\n  - age1pq1${"q".repeat(1952)}\n`), /^c\.yaml:9:5: recipients\[1\]: mixes/],
+    ["a signer without a role", `${TEXT}signers: ["ed25519:${Buffer.alloc(32).toString("base64")}"]\n`, /^c\.yaml:14:11: signers\[0\]: /],
+    ["an alias without its anchor", TEXT.replace("web1", "*nobody"), /alias/],
+    ["a foreign tag", TEXT.replace("web1", "!!js/function 'x'"), /tag/],
+    ["broken YAML", "a: b: c", /^c\.yaml:1:/],
+    ["nothing", "", /is empty/],
+    ["a list", "- 1", /must be a map of keys/],
+  ];
+  test.each(cases)("%s", (_name, text, message, hint) => {
+    const error = failure(text);
+    expect(error.message).toMatch(message);
+    if (hint) expect(error.hint).toMatch(hint);
+  });
+
+  test("the number of further problems is told", () => {
+    expect(failure(`${TEXT.replace("web1", "Web_1")}copies: 9\nx: 1\n`).message).toMatch(/\(and [12] more problems?\)$/);
+  });
+});
+
+test("a secret key put in the wrong place is refused and never repeated", () => {
+  const secret = `AGE-SECRET-KEY-1${"Q".repeat(58)}`;
+  const texts = [TEXT.replace(RECIPIENT, secret), TEXT.replace("web1", secret), TEXT.replace("s3://bucket/prefix", secret), TEXT.replace("/etc//ssh/", secret), `${TEXT}${secret}: 1\n`, `${TEXT}"${secret}\n`];
+  for (const text of texts) {
+    const error = failure(text);
+    expect(`${error.message} ${error.hint}`).not.toContain("QQQQ");
+  }
+});
+
+test("aliases that multiply are refused, quickly", () => {
+  const levels = Array.from({ length: 12 }, (_, level) => `l${level + 1}: &l${level + 1} [${Array(9).fill(`*l${level}`).join(", ")}]`);
+  const before = performance.now();
+  expect(failure(["l0: &l0 x", ...levels].join("\n")).message).toMatch(/alias/);
+  expect(performance.now() - before).toBeLessThan(1000);
+});
+
+test("any text is a configuration or a complaint, never another failure", () => {
+  const lines = TEXT.split("\n");
+  const change = fc.tuple(fc.nat(lines.length - 1), fc.oneof(fc.string(), fc.constantFrom("- x", "? [a]", "  - {}", "&a *a", "\t", "%YAML 9.9", "__proto__: 1", "<<: 1")));
+  fc.assert(
+    fc.property(fc.array(change, { minLength: 1, maxLength: 3 }), (changes) => {
+      const text = changes.reduce((changed, [at, line]) => changed.with(at, line), lines).join("\n");
+      try {
+        parseConfig(text, "c.yaml");
+      } catch (error) {
+        expect(error).toBeInstanceOf(ColdkeepError);
+      }
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("the JSON Schema knows every key, and no other", () => {
+  const schema = configJsonSchema();
+  expect(schema["additionalProperties"]).toBe(false);
+  expect(Object.keys(schema["properties"] ?? {})).toEqual(["vault", "host", "regions", "copies", "recipients", "signers", "sources", "state", "compression", "volumeSize", "memory"]);
+  expect(schema["required"]).toEqual(["vault", "host", "regions", "recipients", "sources", "state"]);
+});

@@ -1,0 +1,152 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseRegionUrl, type S3Url } from "../../src/storage/region-url.ts";
+import { openS3Store } from "../../src/storage/s3-store.ts";
+import type { ObjectStore } from "../../src/storage/object-store.ts";
+import { makeCertificate } from "../support/fake-s3-certificate.ts";
+import { type FakeS3, fakeS3Url, startFakeS3 } from "../support/fake-s3.ts";
+import { storeConformance } from "./conformance.ts";
+import { digestOf, faultOf } from "./store-calls.ts";
+
+function s3Url(text: string): S3Url {
+  const url = parseRegionUrl(text);
+  if (url.kind !== "s3") throw new Error("not S3");
+  return url;
+}
+
+const folder = mkdtempSync(join(tmpdir(), "coldkeep-fake-"));
+const certificate = makeCertificate(folder);
+let plain: FakeS3;
+let secure: FakeS3;
+
+beforeAll(async () => {
+  plain = await startFakeS3({ buckets: ["vault", "other"], pageSize: 100 });
+  secure = await startFakeS3({ buckets: ["vault"], tls: certificate });
+});
+afterAll(async () => {
+  await plain.stop();
+  await secure.stop();
+  rmSync(folder, { recursive: true });
+});
+
+function open(fake: FakeS3, prefix: string, parameters = "", keys = fake.keys): Promise<ObjectStore> {
+  return openS3Store(s3Url(fakeS3Url(fake, "vault", prefix, parameters)), { kind: "keys", keys }, { connectMs: 2_000, inactivityMs: 400 });
+}
+
+storeConformance("S3 (fake, http)", () => open(plain, "deep/prefix"), { checksDigest: true });
+storeConformance("S3 (fake, https with its own authority)", () => open(secure, "", `&ca=${certificate.certPath}`), { checksDigest: true });
+
+describe("what is sent", () => {
+  test("the digest stands in the request, nothing is encoded or hashed a second time, and only volumes get a storage class", async () => {
+    const store = await open(plain, "sent", "&storage-class=COLDER");
+    const body = Buffer.from("body");
+    await store.put("hosts/a/volumes/v", body, { sha256: digestOf(body) });
+    await store.put("hosts/a/catalogs/c", body, { sha256: digestOf(body) });
+    const [volume, catalog] = plain.requests.filter(({ operation, key }) => operation === "PutObject" && key.startsWith("sent/"));
+    expect(volume?.headers).toMatchObject({
+      "x-amz-content-sha256": digestOf(body),
+      "content-length": "4",
+      "if-none-match": "*",
+      "x-amz-storage-class": "COLDER",
+    });
+    expect(Object.keys(volume?.headers ?? {}).filter((name) => name.includes("checksum") || name === "transfer-encoding" || name === "expect")).toEqual([]);
+    expect(catalog?.headers["x-amz-storage-class"]).toBeUndefined();
+    store.close();
+  });
+
+  test("a store that does not know conditional writes is asked once, then without them", async () => {
+    plain.conditionalPut = "not-implemented";
+    const store = await open(plain, "old");
+    const before = plain.requests.length;
+    const body = Buffer.from("body");
+    for (const key of ["one", "two"]) expect(await store.put(key, body, { sha256: digestOf(body) })).toBe("created");
+    expect(plain.requests.slice(before).map(({ headers, status }) => [headers["if-none-match"], status])).toEqual([
+      ["*", 501],
+      [undefined, 200],
+      [undefined, 200],
+    ]);
+    plain.conditionalPut = "honoured";
+    store.close();
+  });
+
+  test("the fake refuses a wrong secret, an unknown key and a request without a signature", async () => {
+    const wrong = await open(plain, "p", "", { ...plain.keys, secretAccessKey: "wrong" });
+    await expect(wrong.head("x")).rejects.toMatchObject({ fault: "denied" });
+    await expect(wrong.get("x")).rejects.toThrow(/secret key does not fit/);
+    const unknown = await open(plain, "p", "", { ...plain.keys, accessKeyId: "unknown" });
+    await expect(unknown.get("x")).rejects.toThrow(/does not know this access key/);
+    expect((await fetch(`${plain.endpoint}/vault/p/x`)).status).toBe(403);
+    wrong.close();
+    unknown.close();
+  });
+});
+
+describe("errors say what to do", () => {
+  test("a bucket that does not exist", async () => {
+    const store = await openS3Store({ ...s3Url(fakeS3Url(plain, "absent")) }, { kind: "keys", keys: plain.keys });
+    await expect(store.get("x")).rejects.toMatchObject({ fault: "misused", message: expect.stringContaining('"absent"') as string });
+    store.close();
+  });
+
+  test("clocks too far apart are told with both times", async () => {
+    const store = await open(plain, "p");
+    plain.clockOffsetMs = 3 * 3_600_000;
+    await expect(store.get("x")).rejects.toMatchObject({
+      fault: "denied",
+      message: expect.stringMatching(/the store says 20.*Z, this machine 20.*Z/) as string,
+    });
+    plain.clockOffsetMs = 0;
+    store.close();
+  });
+
+  test("the store's clock is the store's", async () => {
+    const store = await open(plain, "p");
+    plain.clockOffsetMs = -300_000;
+    expect(Math.abs((await store.nowMs()) - (Date.now() - 300_000))).toBeLessThan(3_000);
+    plain.clockOffsetMs = 0;
+    store.close();
+  });
+
+  test("an untrusted certificate is named and not worth a retry", async () => {
+    const store = await open(secure, "p");
+    await expect(store.head("x")).rejects.toMatchObject({
+      fault: "unreachable",
+      retryable: false,
+      message: expect.stringMatching(/certificate is not trusted \(DEPTH_ZERO_SELF_SIGNED_CERT\)/) as string,
+      hint: expect.stringContaining("ca=/path") as string,
+    });
+    store.close();
+  });
+
+  test("a web page in place of the store is never taken for an answer of it", async () => {
+    const store = await open(plain, "p");
+    const body = Buffer.from("body");
+    plain.onRequest = () => ({ kind: "html" });
+    expect(await faultOf(store.put("x", body, { sha256: digestOf(body) }))).toBe("unreachable");
+    expect(await faultOf(store.get("x"))).toBe("unreachable");
+    expect(await faultOf(store.head("x"))).toBe("unreachable");
+    expect(await faultOf(store.nowMs())).toBe("unreachable");
+    expect(await faultOf(Array.fromAsync(store.list("")))).toBe("unreachable");
+    plain.onRequest = () => undefined;
+    store.close();
+  });
+
+  test("pages without an end are noticed", async () => {
+    const store = await open(plain, "deep/prefix");
+    plain.onRequest = ({ operation }) => (operation === "ListObjects" ? { kind: "same-page" } : undefined);
+    expect(await faultOf(Array.fromAsync(store.list("hosts/list/")))).toBe("corrupt");
+    plain.onRequest = () => undefined;
+    store.close();
+  });
+
+  test("foreign keys of any kind are listed and harm nothing", async () => {
+    const strange = ["with\u0001control", "new\nline", "tab\t", "a+b", "a%2Fb", "100%", "../up", "//", "x".repeat(1000), "\u{1F600}", "trail/"];
+    for (const key of strange) plain.bucket("vault").set(`foreign/${key}`, Buffer.from("x"));
+    const store = await open(plain, "foreign");
+    const found = (await Array.fromAsync(store.list(""))).map(({ key }) => key);
+    expect(found.sort()).toEqual([...strange].sort());
+    store.close();
+  });
+});
