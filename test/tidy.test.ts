@@ -141,7 +141,7 @@ function lint(probes: Probe[]): Map<string, string> {
   copyFileSync(join(root, "test/oxlintrc.json"), join(dir, "test/oxlintrc.json"));
   copyFileSync(join(root, "tsconfig.json"), join(dir, "tsconfig.json"));
   symlinkSync(join(root, "node_modules"), join(dir, "node_modules"));
-  const imported = [...layers.flatMap((layer) => [`${layer}/value`, `${layer}/near`])].map((path) => ({ path, text: "export const value = 1;" }));
+  const imported = layers.flatMap((layer) => [`${layer}/value`, `${layer}/near`]).map((path) => ({ path, text: "export const value = 1;" }));
   const ground = { path: "errors", text: "export class ColdkeepError extends Error {}" };
   for (const { path, text } of [{ path: "units", text: "export const MIB = 1048576;" }, ground, ...imported, ...probes]) {
     const file = join(dir, "src", `${path}.ts`);
@@ -180,10 +180,10 @@ describe("lint", () => {
   });
 });
 
-/** Files a source names: static, lazy and type imports, and the URLs of workers. */
+/** Files a source names: static, lazy and type imports, and the modules of workers. */
 function importsOf(path: string): string[] {
-  const specifiers = read(path).matchAll(/(?:\bfrom|\bimport)\s*\(?\s*"(\.[^"]+)"|new URL\(\s*"(\.[^"]+\.ts)",\s*import\.meta\.url/g);
-  return [...specifiers].map((match) => relative(root, resolve(root, dirname(path), match[1] ?? match[2] ?? "")));
+  const names = read(path).matchAll(/"(\.{1,2}\/[^"]+\.ts)"/g);
+  return [...names].map((match) => relative(root, resolve(root, dirname(path), match[1] ?? "")));
 }
 
 describe("sources", () => {
@@ -217,6 +217,13 @@ describe("sources", () => {
     expect(filesBelow("src").filter((path) => !known.some((start) => path.startsWith(start)))).toEqual([]);
     const copied = manifest.scripts["build"]?.split(/\s+/) ?? [];
     expect(filesBelow("src").filter((path) => !path.endsWith(".ts") && path !== "src/tsconfig.json" && !copied.includes(path))).toEqual([]);
+  });
+
+  test("start workers that run from the build too, and without notices on stderr", () => {
+    // The build rewrites the endings of imports, not those inside of other texts.
+    expect(offences(sources, /new URL\(\s*"[^"]+\.ts"/)).toEqual([]);
+    const starters = sources.filter((path) => read(path).includes("new Worker("));
+    expect(starters.filter((path) => !read(path).includes("--disable-warning=ExperimentalWarning"))).toEqual([]);
   });
 
   test("leave nothing for later", () => {

@@ -4,7 +4,11 @@ import { defineConfig } from "vitest/config";
  * Three projects: `unit` (modules, in process), `program` (the real program, from outside) and `servers` (what needs a
  * real server). Node itself loads the sources, by type stripping, so that worker URLs mean here what they mean in production.
  */
-const needsServer = "test/**/*.server.test.ts";
+const serverTests = "test/**/*.server.test.ts";
+
+if (Number(process.versions.node.split(".")[0]) < 26) {
+  throw new Error(`tests need Node 26 and this is ${process.version}: run them through npm (\`npm test\`), after \`npm ci\``);
+}
 
 export default defineConfig({
   test: {
@@ -19,7 +23,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/program/**", needsServer],
+          exclude: ["test/program/**", serverTests],
           testTimeout: 20_000,
         },
       },
@@ -28,7 +32,7 @@ export default defineConfig({
         test: {
           name: "program",
           include: ["test/program/**/*.test.ts"],
-          exclude: [needsServer],
+          exclude: [serverTests],
           testTimeout: 120_000,
           hookTimeout: 60_000,
           maxWorkers: 2,
@@ -38,7 +42,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "servers",
-          include: [needsServer],
+          include: [serverTests],
           testTimeout: 600_000,
           hookTimeout: 120_000,
           fileParallelism: false,

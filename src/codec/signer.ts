@@ -11,6 +11,8 @@ const SECRET_PREFIX = "ed25519-secret:";
 const KEY_BYTES = 32;
 const SIGNATURE_BYTES = 64;
 const FINGERPRINT_DIGITS = 16;
+/** Enough to tell what stands there; a misplaced secret shows only what kind it is. */
+const SHOWN_CHARACTERS = 14;
 
 /** DER around the 32 raw bytes (RFC 8410): SubjectPublicKeyInfo and PKCS #8. */
 const SPKI_PREFIX = Buffer.from("302a300506032b6570032100", "hex");
@@ -103,7 +105,7 @@ export function parsePublicKey(text: string): string {
 }
 
 function malformedPublic(text: string): ColdkeepError {
-  return new ColdkeepError("E_CONFIG", `"${text.slice(0, 60)}" is not a signer's public key`, {
+  return new ColdkeepError("E_CONFIG", `"${text.slice(0, SHOWN_CHARACTERS)}…" is not a signer's public key`, {
     hint: `It is written ${PUBLIC_PREFIX} and 44 characters of base64; the kit has it in a \`# signer:\` line.`,
   });
 }

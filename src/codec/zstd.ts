@@ -61,10 +61,16 @@ export function parseFrameHead(frame: Uint8Array): FrameHead {
   const sizeBytes = 1 << sizeFlag;
   const headLength = sizeAt + sizeBytes;
   if (view.length < headLength) throw malformed("header is cut short");
-  const contentSize = sizeBytes === 8 ? Number(view.readBigUInt64LE(sizeAt)) : view.readUIntLE(sizeAt, sizeBytes) + (sizeBytes === 2 ? 256 : 0);
+  const contentSize = readContentSize(view, sizeAt, sizeBytes);
   if (!Number.isSafeInteger(contentSize)) throw malformed("content size is out of range");
   const windowSize = isSingleSegment ? contentSize : windowOf(view.readUInt8(5));
   return { headLength, contentSize, windowSize, hasChecksum: (descriptor & 0x04) !== 0 };
+}
+
+/** The content size field (RFC 8878 §3.1.1.1.4): one of two bytes counts from 256. */
+function readContentSize(view: Buffer, at: number, bytes: number): number {
+  if (bytes === 8) return Number(view.readBigUInt64LE(at));
+  return view.readUIntLE(at, bytes) + (bytes === 2 ? 256 : 0);
 }
 
 /** Bytes of window a window descriptor stands for (RFC 8878 §3.1.1.1.2). */

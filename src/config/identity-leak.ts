@@ -17,8 +17,8 @@ export type IdentityPlaces = {
   stateDir: string;
 };
 
-/** Identities are written in capitals; bech32 allows small letters too. */
-const IDENTITY = /AGE-SECRET-KEY-(?:PQ-)?1[AC-HJ-NP-Z02-9]+/gi;
+/** Written in capitals, though bech32 allows small letters too; of fixed length, whatever stands next to it. */
+const IDENTITY = /AGE-SECRET-KEY-(?:PQ-)?1[AC-HJ-NP-Z02-9]{58}/gi;
 const MARK = "age-secret-key-";
 
 /** A kit or key file is far shorter; what lies deeper in a large file nobody put there as a key. */

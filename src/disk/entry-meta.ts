@@ -138,8 +138,8 @@ export class MetaWriter {
       else lutimesSync(ref, seconds, seconds);
       return;
     }
-    const { setTimes } = libc;
-    if (!permitted(() => setTimes(ref, time))) return this.#losses.add(path, "modification time");
+    const calls = libc;
+    if (!permitted(() => calls.setTimes(ref, time))) return this.#losses.add(path, "modification time");
     if (time.sec < SURE_SEC_MAX && time.sec >= -SURE_SEC_MAX) return;
     const stored = typeof ref === "number" ? fstatText(ref) : lstatAt(ref);
     if (stored?.mtime !== mtime) this.#losses.add(path, "exact modification time");

@@ -17,10 +17,10 @@ export function asOwner<T>(fd: number, act: () => T): T {
   try {
     return act();
   } catch (error) {
+    if (systemCode(error) !== "EACCES") throw error;
     const user = process.geteuid?.();
-    if (systemCode(error) !== "EACCES" || user === 0) throw error;
     const { uid, mode } = fstatSync(fd);
-    if (uid !== user || (mode & 0o700) === 0o700) throw error;
+    if (user === 0 || uid !== user || (mode & 0o700) === 0o700) throw error;
     chmodSync(`/proc/self/fd/${fd}`, (mode & 0o7777) | 0o700);
     return act();
   }

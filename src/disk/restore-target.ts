@@ -216,10 +216,10 @@ export class RestoreTarget {
       this.#losses.add(path, what);
       return false;
     }
-    const { makeNode } = libc;
+    const calls = libc;
     return this.#create(path, "make", (temporary) => {
       try {
-        makeNode(temporary, TYPE_BITS[type] | 0o600, device);
+        calls.makeNode(temporary, TYPE_BITS[type] | 0o600, device);
       } catch (error) {
         if (systemCode(error) !== "EPERM" && systemCode(error) !== "ENOTSUP") throw error;
         this.#losses.add(path, what);

@@ -49,7 +49,7 @@ const BASE64_32 = "[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=";
 const PUBLIC_KEY = new RegExp(`^ed25519:${BASE64_32}$`);
 const OPERATOR_KEY = new RegExp(`^ed25519-secret:${BASE64_32}$`);
 /** Bech32 of an X25519 or a post-quantum identity; its checksum is the age library's to check. */
-const IDENTITY = /^AGE-SECRET-KEY-(?:PQ-)?1[AC-HJ-NP-Z02-9]{38,}$/;
+const IDENTITY = /^AGE-SECRET-KEY-(?:PQ-)?1[AC-HJ-NP-Z02-9]{58}$/;
 
 /** Whether `text` is a signer's public key, `ed25519:` and base64 of 32 bytes. */
 export function isSignerKey(text: string): boolean {

@@ -2,7 +2,7 @@
  * Catalog segments kept on this machine, one compressed file each, named by the digest of their text. A cache: readers check
  * the digest after decompressing, and fetch again what does not match.
  */
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { sha256Hex } from "../codec/digest.ts";
 import { decompressFrame } from "../codec/zstd.ts";
@@ -28,16 +28,23 @@ export class CatalogCache {
     }
   }
 
-  /** The text of a segment when it is here and intact. `sizeBytes` is the size of the text. */
+  /** Whether a segment is here, unchecked. */
+  has(sha256: string): boolean {
+    return existsSync(this.#path(sha256));
+  }
+
+  /** The text of a segment when it is here and intact; a damaged one is removed. `sizeBytes` is the size of the text. */
   text(sha256: string, sizeBytes: number): Buffer | undefined {
     const frame = this.frame(sha256);
     if (frame === undefined) return undefined;
     try {
       const text = decompressFrame(frame, sizeBytes);
-      return sha256Hex(text) === sha256 ? text : undefined;
+      if (sha256Hex(text) === sha256) return text;
     } catch {
-      return undefined;
+      // No frame at all: as good as a wrong digest.
     }
+    rmSync(this.#path(sha256), { force: true });
+    return undefined;
   }
 
   /** Keeps a frame. Written under another name first, so that a killed run leaves no half of one. */

@@ -8,6 +8,9 @@ import { crc32 } from "node:zlib";
 import type { ListedObject } from "../format/manifest.ts";
 import { openStateDatabase } from "./database.ts";
 
+/** A stored object, with the fingerprints of the recipients it is encrypted to (its `set` means nothing outside a manifest). */
+export type KnownObject = ListedObject & { recipients: string[] };
+
 /** The archive that was about to be committed: noted before its first manifest is put. */
 export type Intent = { id: string; sha256: string };
 
@@ -24,7 +27,7 @@ export class RunState {
   }
 
   /** Notes stored objects, and where one was confirmed. */
-  noteObjects(objects: readonly ListedObject[]): void {
+  noteObjects(objects: readonly KnownObject[]): void {
     const insert = this.#database.prepare("INSERT OR REPLACE INTO object VALUES (?, ?, ?)");
     this.#database.exec("BEGIN");
     for (const object of objects) {
@@ -35,13 +38,13 @@ export class RunState {
   }
 
   /** Every stored object this host remembers; damaged rows are left out. */
-  objects(): Map<string, ListedObject> {
-    const found = new Map<string, ListedObject>();
+  objects(): Map<string, KnownObject> {
+    const found = new Map<string, KnownObject>();
     for (const row of this.#database.prepare("SELECT line, crc FROM object").iterate()) {
       const line = String(row["line"]);
       if (crc32(line) !== row["crc"]) continue;
       // The check above proves that this is the text `noteObjects` wrote.
-      const object = JSON.parse(line) as ListedObject;
+      const object = JSON.parse(line) as KnownObject;
       found.set(object.id, object);
     }
     return found;

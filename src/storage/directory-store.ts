@@ -143,7 +143,11 @@ class DirectoryStore implements ObjectStore {
       if (first === undefined) return;
       for (let path = this.#root; path.length >= first.length; path = dirname(path)) {
         const above = await openRoot(dirname(path), this.location);
-        await syncFolder(above).finally(above.close);
+        try {
+          await syncFolder(above);
+        } finally {
+          await above.close();
+        }
       }
     } catch (error) {
       throw directoryError(error, `making the directory of ${this.location}`);

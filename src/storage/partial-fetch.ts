@@ -6,6 +6,8 @@ export type Fetch = {
   range?: { offset: number; length: number } | undefined;
   /** More than this is refused as `corrupt` before it fills the memory. */
   maxBytes: number;
+  /** Size the whole object must have; any other is refused as `corrupt` before a byte is read. */
+  sizeBytes?: number | undefined;
   signal?: AbortSignal | undefined;
 };
 
@@ -16,6 +18,7 @@ export class PartialFetch {
   /** How many bytes are wanted, as far as the request says. */
   readonly #limit: number;
   readonly #maxBytes: number;
+  readonly #expectedSizeBytes: number | undefined;
   readonly #doing: string;
   #bytes = Buffer.alloc(0);
   #received = 0;
@@ -28,6 +31,7 @@ export class PartialFetch {
     this.#offset = fetch.range?.offset ?? 0;
     this.#limit = fetch.range?.length ?? Number.POSITIVE_INFINITY;
     this.#maxBytes = fetch.maxBytes;
+    this.#expectedSizeBytes = fetch.sizeBytes;
     this.#doing = doing;
   }
 
@@ -43,16 +47,23 @@ export class PartialFetch {
     const wanted = Math.max(0, Math.min(this.#limit, opened.sizeBytes - this.#offset));
     // Refusals come from inside the loop: leaving it releases the connection.
     for await (const piece of opened.body) {
+      this.#checkSize(opened.sizeBytes);
       if (wanted > this.#maxBytes) throw this.#tooLong(wanted);
       this.#begin(opened.sizeBytes, wanted);
       if (this.#received + piece.length > wanted) throw this.#tooLong(this.#received + piece.length);
       this.#bytes.set(piece, this.#received);
       this.#received += piece.length;
     }
+    this.#checkSize(opened.sizeBytes);
     if (this.#received !== wanted) {
       throw new StoreError("transient", `${this.#doing}: ${this.#received} of ${wanted} bytes arrived`);
     }
     return this.#bytes;
+  }
+
+  #checkSize(sizeBytes: number): void {
+    if (this.#expectedSizeBytes === undefined || sizeBytes === this.#expectedSizeBytes) return;
+    throw new StoreError("corrupt", `${this.#doing}: it has ${sizeBytes} bytes and should have ${this.#expectedSizeBytes}`);
   }
 
   /** Makes room at the first piece. An object of another size was replaced meanwhile: pieces of both must not be joined. */

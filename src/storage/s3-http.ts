@@ -43,6 +43,13 @@ export type HttpHandler = {
 /** The engine bounds what is in flight; this only keeps a defect from opening connections without end. */
 const SOCKETS_MAX = 128;
 
+/**
+ * The kernel takes some megabytes of a body at once and sends them out of our sight, which on a slow line looks like
+ * silence. So a body larger than this may be silent for some more periods before its answer.
+ */
+const KERNEL_BYTES = 64 * 1024;
+const ANSWER_EXTENSIONS = 2;
+
 /** A connection that took too long or fell silent; `code` as the system would name it. */
 export class TimeoutError extends Error {
   readonly code = "ETIMEDOUT";
@@ -103,9 +110,12 @@ function send(
       else connected();
     });
     request.setTimeout(settings.inactivityMs);
+    let extensions = Number(wire.headers["content-length"] ?? 0) > KERNEL_BYTES ? ANSWER_EXTENSIONS : 0;
     request.on("timeout", () => {
       // Bytes lie ready and nobody takes them: the reader is slow, not the network.
-      if (response !== undefined && response.readableLength > 0) request.setTimeout(settings.inactivityMs);
+      const slowReader = response !== undefined && response.readableLength > 0;
+      const onItsWay = response === undefined && extensions-- > 0;
+      if (slowReader || onItsWay) request.setTimeout(settings.inactivityMs);
       else end(new TimeoutError(`no byte moved for ${settings.inactivityMs} ms`));
     });
     request.once("response", (message) => {

@@ -14,7 +14,7 @@ import {
 import { sha256Hex } from "../../src/codec/digest.ts";
 
 const key = randomBytes(32);
-const isDamaged = expect.objectContaining({ code: "E_OBJECT" });
+const isDamaged: unknown = expect.objectContaining({ code: "E_OBJECT" });
 
 /** Seals in pieces cut at `cuts`; returns the payload. */
 function seal(plain: Buffer, cuts: readonly number[] = []): Buffer {

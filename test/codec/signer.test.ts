@@ -16,7 +16,7 @@ import {
   verifySignature,
 } from "../../src/codec/signer.ts";
 
-const isConfig = expect.objectContaining({ code: "E_CONFIG" });
+const isConfig: unknown = expect.objectContaining({ code: "E_CONFIG" });
 const base64 = (hex: string): string => Buffer.from(hex, "hex").toString("base64");
 
 let folder: string;

@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { compressFrame, decompressFrame, frameContentSize, frameLength, parseFrameHead, skippableFrame } from "../../src/codec/zstd.ts";
 
-const isMalformed = expect.objectContaining({ code: "E_FORMAT" });
+const isMalformed: unknown = expect.objectContaining({ code: "E_FORMAT" });
 
 function zstd(args: string[], input: Uint8Array): Buffer {
   return execFileSync("zstd", args, { input, maxBuffer: 2 ** 26, stdio: ["pipe", "pipe", "ignore"] });

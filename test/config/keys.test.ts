@@ -103,7 +103,6 @@ describe("identities in the wrong place", () => {
         ["the environment variable A", identity("E")],
         ["the environment variable C", `AGE-SECRET-KEY-PQ-1${"F".repeat(58)}`],
         [join(keysDir, "catalog.key"), NEW.catalogIdentity],
-        [join(keysDir, "old"), `${identity("C")}X`],
         [join(keysDir, "old"), identity("C")],
         [join(folder, "state", "link"), identity("A")],
       ].toSorted(),

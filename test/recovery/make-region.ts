@@ -272,7 +272,7 @@ function catalogLines(items: Item[], packer: Packer): () => Line[] {
     const mtime = item.mtime ?? "1700000000.123456789";
     const entry: Line = {
       ...bytesField("path", item.path), type: item.type, mode: item.mode ?? (item.type === "dir" ? "0755" : "0644"),
-      uid: item.uid ?? 0, gid: item.gid ?? 0, mtime, ctime: mtime, ino: String(index + 2), dev: "64769",
+      uid: item.uid ?? process.getuid?.() ?? 0, gid: item.gid ?? process.getgid?.() ?? 0, mtime, ctime: mtime, ino: String(index + 2), dev: "64769",
       ...(item.rdev === undefined ? {} : { rdev: item.rdev }),
       ...(item.target === undefined ? {} : bytesField("target", item.target)),
       ...(item.xattrs === undefined ? {} : { xattrs: item.xattrs }),
@@ -306,7 +306,7 @@ function encrypt(vault: Vault, plain: Buffer): Buffer {
 }
 
 /** The catalog objects: the first third of the segments lies in an older object, the rest with the root. */
-function packCatalog(vault: Vault, lines: Line[], host: string, id: string, perSegment: number): { objects: Listed[]; root: Line } {
+function packCatalog(vault: Vault, lines: Line[], host: string, [older, id]: [string, string], perSegment: number): { objects: Listed[]; root: Line } {
   const objects: Listed[] = [];
   const entries = lines.filter((line) => "type" in line).length;
   const segments: { text: Buffer; first: Line; lines: number }[] = [];
@@ -318,7 +318,7 @@ function packCatalog(vault: Vault, lines: Line[], host: string, id: string, perS
   const old = Math.floor(segments.length / 3);
   const rows: Line[] = [];
   let frames: Buffer[] = [];
-  let object = old > 0 ? newId() : id;
+  let object = old > 0 ? older : id;
   let offset = 0;
   segments.forEach((segment, index) => {
     if (index === old && old > 0) {
@@ -355,10 +355,11 @@ export function addArchive(vault: Vault, items: Item[], options: ArchiveOptions 
   const packer = new Packer(options.frameSize ?? 1 << 21, options.framesPerVolume ?? 16);
   const makeLines = catalogLines(items, packer);
   packer.finish();
+  const older = newId();
   const id = options.id ?? newId();
   const lines = options.alter ? options.alter(makeLines()) : makeLines();
   const volumes = packer.volumes.map(({ id: volume, plain }): Listed => ({ id: volume, kind: "volume", bytes: encrypt(vault, plain) }));
-  const catalog = packCatalog(vault, lines, host, id, options.linesPerSegment ?? 7);
+  const catalog = packCatalog(vault, lines, host, [older, id], options.linesPerSegment ?? 7);
   const objects = [...volumes, ...catalog.objects].sort((left, right) => (left.id < right.id ? -1 : 1));
   const key = (object: Listed): string =>
     object.kind === "volume" ? `hosts/${host}/volumes/${object.id}.tar.zst.age` : `hosts/${host}/catalogs/${object.id}.ndjson.zst.age`;

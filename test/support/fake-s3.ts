@@ -2,6 +2,7 @@
  * An S3 server of our own: real HTTP on the loopback, objects in memory, signatures and payload hashes checked, and faults
  * on demand. It passes the same conformance suite as a real server, so that what tests learn from it holds there too.
  */
+import { once } from "node:events";
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
 import type { Socket } from "node:net";
@@ -49,7 +50,8 @@ export type FakeS3Options = {
   conditionalPut?: "honoured" | "ignored" | "not-implemented";
 };
 
-export type LoggedRequest = Omit<FakeRequest, "body"> & { bodyBytes: number; status: number | undefined };
+/** `status` is that of the answer; undefined where none was sent. */
+export type LoggedRequest = FakeRequest & { bodyBytes: number; status: number | undefined };
 
 export type FakeS3 = {
   endpoint: string;
@@ -94,8 +96,7 @@ export async function startFakeS3(options: FakeS3Options): Promise<FakeS3> {
   const serve = async (message: IncomingMessage, response: ServerResponse): Promise<void> => {
     const body = await readBody(message);
     const request = toFakeRequest(message, body, fake.requests.length);
-    const { body: _, ...logged } = request;
-    const log: LoggedRequest = { ...logged, bodyBytes: body.length, status: undefined };
+    const log: LoggedRequest = { ...request, bodyBytes: body.length, status: undefined };
     fake.requests.push(log);
     if (options.latencyMs !== undefined) await sleep(options.latencyMs);
     const refusal = checkSignature(message, body, fake.keys, nowMs());
@@ -198,13 +199,9 @@ function writePart(response: ServerResponse, whole: Answer, bytes: number): Answ
 async function writeEndless(response: ServerResponse, whole: Answer): Promise<Answer> {
   response.writeHead(whole.status, { ...whole.headers, "transfer-encoding": "chunked" });
   const piece = Buffer.alloc(64 * 1024, 120);
+  const closed = once(response, "close");
   while (!response.destroyed && response.socket?.destroyed === false) {
-    if (!response.write(piece)) {
-      await new Promise<void>((resolve) => {
-        response.once("drain", resolve);
-        response.once("close", resolve);
-      });
-    }
+    if (!response.write(piece)) await Promise.race([once(response, "drain"), closed]);
   }
   return whole;
 }

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { systemCode } from "../../src/errors.ts";
-import { afterUse, removeTree } from "./temp-dir.ts";
+import { afterUse, fileTempDir, removeTree } from "./temp-dir.ts";
 
 export { tempDir } from "./temp-dir.ts";
 export { makeTree, treeDigest } from "./tree.ts";
@@ -55,11 +55,13 @@ function commandLine(args: string[]): [string, ...string[]] {
   return program.endsWith(".js") ? [process.execPath, program, ...args] : [program, ...args];
 }
 
+let compileCache: string | undefined;
+
 function bareEnvironment(home: string, options: ProgramOptions): Record<string, string> {
   const path = process.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin";
   const environment: Record<string, string> = { PATH: path, HOME: home, LC_ALL: "C.UTF-8", TMPDIR: tmpdir() };
-  // One compile cache for all runs of this user, outside HOME, which tests compare and throw away.
-  environment["NODE_COMPILE_CACHE"] = join(tmpdir(), `coldkeep-test-cache-${options.uid ?? process.getuid?.() ?? 0}`);
+  // One compile cache for a whole test file; without it root's program would use the real one of the machine.
+  if (options.uid === undefined) environment["NODE_COMPILE_CACHE"] = compileCache ??= fileTempDir();
   return { ...environment, ...options.env };
 }
 

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { chownSync, mkdtempSync, readFileSync, realpathSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { onTestFinished } from "vitest";
+import { afterAll, onTestFinished } from "vitest";
 
 /** Mount points at or below a directory, the deepest first. */
 function mountsBelow(dir: string): string[] {
@@ -31,13 +31,26 @@ export function removeTree(dir: string): void {
   if (trouble !== null) throw new Error(`could not remove ${dir}: ${trouble}`);
 }
 
-/** Runs at the end of the running test; outside of one (in a `beforeAll`), when the test process ends. */
+const atEndOfFile: (() => void)[] = [];
+
+afterAll(() => {
+  for (const cleanUp of atEndOfFile.splice(0).toReversed()) cleanUp();
+});
+
+/** Runs at the end of the running test; called outside of one (in a `beforeAll`), after the last test of the file. */
 export function afterUse(cleanUp: () => void): void {
   try {
     onTestFinished(cleanUp);
   } catch {
-    process.once("exit", cleanUp);
+    atEndOfFile.push(cleanUp);
   }
+}
+
+/** A new empty directory that stays until the last test of the file is done. */
+export function fileTempDir(): string {
+  const dir = realpathSync(mkdtempSync(join(tmpdir(), "coldkeep-test-")));
+  atEndOfFile.push(() => removeTree(dir));
+  return dir;
 }
 
 /** A new empty directory (mode 0700, its path without links), removed after the test. With `uid` (root only) it belongs to that user and group. */

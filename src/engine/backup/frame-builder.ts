@@ -27,14 +27,14 @@ export class FrameBuilder {
 
   addFile(meta: TarMember, content: Uint8Array, sha256: string): Piece {
     this.#requireRoom(content.length);
-    this.#used += encodeMember(meta, this.#buffer, this.#used);
+    this.#used = encodeMember(meta, this.#buffer, this.#used);
     return this.#addContent(content, sha256);
   }
 
   addChunk(content: Uint8Array, sha256: string): Piece {
     this.#requireRoom(content.length);
     const name = `chunks/${String(this.#chunkNumber++).padStart(10, "0")}`;
-    this.#used += encodeChunkMember(name, content.length, this.#buffer, this.#used);
+    this.#used = encodeChunkMember(name, content.length, this.#buffer, this.#used);
     return this.#addContent(content, sha256);
   }
 

@@ -1,0 +1,49 @@
+/** `coldkeep backup`: the nightly run. */
+import { configPath, loadConfig } from "../config/load.ts";
+import { runBackup, type BackupReport } from "../engine/backup/run.ts";
+import type { ExitStatus } from "../errors.ts";
+import { formatDuration, formatSize } from "../units.ts";
+import type { CommandContext } from "./command.ts";
+import { emitTo } from "./emit.ts";
+import type { BackupOptions } from "./verb-options.ts";
+
+/** Longer lists are cut, and say so. */
+const LISTED_MAX = 100;
+
+export async function run(context: CommandContext, _args: readonly string[], options: BackupOptions): Promise<ExitStatus> {
+  const { terminal, env, signal } = context;
+  const loaded = loadConfig(configPath(options.config, env, context.uid));
+  const { dryRun, takeOver, newChain } = options;
+  const report = await runBackup({ loaded, env, dryRun, takeOver, newChain, emit: emitTo(terminal), signal });
+  if (terminal.wantsJson) terminal.json(documentOf(report));
+  else tell(context, report);
+  return report.exitStatus;
+}
+
+function documentOf(report: BackupReport): Record<string, unknown> {
+  const { counts, exitStatus: _, problems, skippedMounts, notKept, notes, ...rest } = report;
+  return {
+    ...rest,
+    ...counts,
+    problems: problems.slice(0, LISTED_MAX),
+    skippedMounts: skippedMounts.slice(0, LISTED_MAX),
+    notKept: notKept.slice(0, LISTED_MAX),
+    notes: notes.slice(0, LISTED_MAX),
+  };
+}
+
+function tell({ terminal }: CommandContext, report: BackupReport): void {
+  const { counts } = report;
+  for (const mount of report.skippedMounts) terminal.detail(`skipped the mount ${mount.path} (${mount.fsType}): ${mount.reason}`);
+  for (const loss of report.notKept) terminal.warn(`${loss.path}: ${loss.what}`);
+  for (const note of report.notes) terminal.detail(`${note.path} ${note.message}`);
+  const files = `${counts.filesNew} new, ${counts.filesChanged} changed, ${counts.filesUnchanged} unchanged`;
+  if (report.archive === null) {
+    terminal.say(`dry run: ${counts.entries} entries, ${formatSize(counts.sourceBytes)}; files: ${files}`);
+    return;
+  }
+  const regions = Object.entries(report.regions).map(([name, state]) => `${name} ${state}`);
+  terminal.status(`archive ${report.archive} ${report.status}: ${counts.entries} entries, ${formatSize(counts.sourceBytes)}; files: ${files}`);
+  terminal.status(`read ${formatSize(counts.bytesRead)}, stored ${formatSize(report.bytesStored)} in each region, in ${formatDuration(report.durationMs)}; regions: ${regions.join(", ")}`);
+  if (report.problemsTotal > 0) terminal.warn(`${report.problemsTotal} problems: the archive is partial`, "Read the lines above; what is named there is not in the archive.");
+}

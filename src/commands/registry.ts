@@ -1,0 +1,212 @@
+/** The verbs in the order of the help. Bodies are loaded only when they run. */
+import { ColdkeepError, EXIT } from "../errors.ts";
+import { type Command, type CommandGroup, defineCommand } from "./command.ts";
+import * as options from "./verb-options.ts";
+
+const READING_CONFLICTS = [["config", "kit"]] as const;
+
+/** What may end any verb. */
+const COMMON_EXITS = {
+  [EXIT.failed]: "failed: what and where is said on stderr",
+  [EXIT.usage]: "wrong usage, configuration or kit; nothing was done",
+  [EXIT.interrupted]: "interrupted",
+} as const;
+
+const NOT_TRUSTED = "refused: a signature is missing or by a signer that is not pinned";
+
+const init = defineCommand({
+  name: "init",
+  summary: "set up this host: configuration, keys, vault and kit",
+  options: options.INIT_OPTIONS,
+  exitCodes: { [EXIT.done]: "set up, or already was", ...COMMON_EXITS, [EXIT.refused]: "refused: something is there that would have to be overwritten" },
+  examples: [
+    ["coldkeep init", "two local directories as regions, to try it out"],
+    ["coldkeep init --region north=s3://bucket/vault?endpoint=https://s3.example.net --region usb=file:///mnt/usb/vault", "two regions of your own"],
+  ],
+  load: () => import("./init.ts"),
+});
+
+const backup = defineCommand({
+  name: "backup",
+  summary: "archive this host's sources into every region",
+  options: options.BACKUP_OPTIONS,
+  conflicts: [["takeOver", "newChain"]],
+  exitCodes: {
+    [EXIT.done]: "archived whole, in every region",
+    ...COMMON_EXITS,
+    [EXIT.failed]: "failed, or fewer regions than `copies` hold the archive",
+    [EXIT.partial]: "archived, but a source could not be read whole or a region is behind",
+    [EXIT.refused]: "refused: an identity lies on this host, or another instance wrote last",
+    [EXIT.locked]: "another run holds this host",
+  },
+  examples: [
+    ["coldkeep backup", "the nightly run; prints nothing when all is well and nobody watches"],
+    ["coldkeep backup --dry-run", "what would be read and stored"],
+  ],
+  load: () => import("./backup.ts"),
+});
+
+const listArchives = defineCommand({
+  name: "list",
+  summary: "list the archives and where they are",
+  options: options.LIST_OPTIONS,
+  conflicts: READING_CONFLICTS,
+  check: (_args, given) => options.checkReading(given),
+  exitCodes: { [EXIT.done]: "listed", ...COMMON_EXITS, [EXIT.refused]: NOT_TRUSTED },
+  examples: [
+    ["coldkeep list", "this host's archives"],
+    ["coldkeep list --kit coldkeep-kit.txt --json", "all that the kit leads to, for a program"],
+  ],
+  load: () => import("./list.ts"),
+});
+
+const files = defineCommand({
+  name: "files",
+  aliases: ["ls"],
+  summary: "list what an archive holds",
+  arguments: "[path]",
+  argumentsHelp: "only this path and what lies below it",
+  options: options.FILES_OPTIONS,
+  conflicts: READING_CONFLICTS,
+  check: (_args, given) => options.checkReading(given),
+  exitCodes: { [EXIT.done]: "listed", ...COMMON_EXITS, [EXIT.refused]: NOT_TRUSTED },
+  examples: [
+    ["coldkeep files /etc", "what the latest archive holds below /etc"],
+    ["coldkeep ls --archive 20261123 --long", "an older one, with owners and sizes"],
+  ],
+  load: () => import("./files.ts"),
+});
+
+const show = defineCommand({
+  name: "show",
+  summary: "show one archive: times, sizes, problems, regions",
+  options: options.SHOW_OPTIONS,
+  conflicts: READING_CONFLICTS,
+  check: (_args, given) => options.checkReading(given),
+  exitCodes: { [EXIT.done]: "shown", ...COMMON_EXITS, [EXIT.refused]: NOT_TRUSTED },
+  examples: [
+    ["coldkeep show", "the latest archive"],
+    ["coldkeep show --archive 20261123 --json", "an older one, for a program"],
+  ],
+  load: () => import("./show.ts"),
+});
+
+const diff = defineCommand({
+  name: "diff",
+  summary: "compare two archives",
+  options: options.DIFF_OPTIONS,
+  conflicts: READING_CONFLICTS,
+  check: (_args, given) => options.checkReading(given),
+  exitCodes: { [EXIT.done]: "compared, whether they differ or not", ...COMMON_EXITS, [EXIT.refused]: NOT_TRUSTED },
+  examples: [
+    ["coldkeep diff --archive 20261122 --with latest", "what changed since"],
+    ["coldkeep diff --archive 20261122 --with 20261123 --json", "the same, for a program"],
+  ],
+  load: () => import("./diff.ts"),
+});
+
+const verify = defineCommand({
+  name: "verify",
+  summary: "check that archives are whole in every region",
+  options: options.VERIFY_OPTIONS,
+  conflicts: [...READING_CONFLICTS, ["archive", "all"]],
+  check: (_args, given) => {
+    options.checkReading(given);
+    if (given.level === "content" && given.kit === undefined) {
+      throw new ColdkeepError("E_USAGE", "--level content decrypts, for which --kit is missing", { hint: "Give --kit FILE, or use --level checksum." });
+    }
+  },
+  exitCodes: { [EXIT.done]: "sound", ...COMMON_EXITS, [EXIT.failed]: "something is lost in every region, or the check failed", [EXIT.partial]: "damaged in a region, whole in another", [EXIT.refused]: NOT_TRUSTED },
+  examples: [
+    ["coldkeep verify", "the latest archive, every stored byte, without a key"],
+    ["coldkeep verify --all --level content --kit coldkeep-kit.txt", "everything, decrypted"],
+  ],
+  load: () => import("./verify.ts"),
+});
+
+const restore = defineCommand({
+  name: "restore",
+  summary: "restore an archive, or some paths of it, into a directory",
+  arguments: "[path...]",
+  argumentsHelp: "only these paths and what lies below them",
+  options: options.RESTORE_OPTIONS,
+  conflicts: READING_CONFLICTS,
+  check: (args, given) => {
+    options.checkReading(given);
+    const relative = args.find((path) => !path.startsWith("/"));
+    if (relative !== undefined) throw new ColdkeepError("E_USAGE", `"${relative}" is not an absolute path`, { hint: "Archived paths begin with /, as `coldkeep files` prints them." });
+    if (given.kit === undefined) throw new ColdkeepError("E_USAGE", "--kit is missing", { hint: "Give --kit FILE: only its identity opens what is stored." });
+  },
+  exitCodes: {
+    [EXIT.done]: "restored whole",
+    ...COMMON_EXITS,
+    [EXIT.partial]: "restored, but something could not be kept or was lost; it is named",
+    [EXIT.refused]: "refused: the target is not empty, or a signature is not by a pinned signer",
+  },
+  examples: [
+    ["coldkeep restore --kit coldkeep-kit.txt --to /restored", "the latest archive, on any machine"],
+    ["coldkeep restore /etc/ssh --archive 20261123 --kit coldkeep-kit.txt --to /restored", "one directory of an older one"],
+  ],
+  load: () => import("./restore.ts"),
+});
+
+const state: CommandGroup = {
+  name: "state",
+  summary: "care for the local state",
+  subcommands: [
+    defineCommand({
+      name: "rebuild",
+      summary: "make the local state anew from the regions",
+      options: options.STATE_REBUILD_OPTIONS,
+      exitCodes: { [EXIT.done]: "rebuilt", ...COMMON_EXITS, [EXIT.refused]: NOT_TRUSTED, [EXIT.locked]: "another run holds this host" },
+      examples: [
+        ["coldkeep state rebuild", "after the state folder was lost or damaged"],
+        ["coldkeep state rebuild --config /srv/coldkeep.yaml", "of another configuration"],
+      ],
+      load: () => import("./state.ts"),
+    }),
+  ],
+};
+
+const config: CommandGroup = {
+  name: "config",
+  summary: "check, show or describe the configuration",
+  subcommands: [
+    defineCommand({
+      name: "check",
+      summary: "check the configuration and count what each exclude pattern matches",
+      options: options.CONFIG_CHECK_OPTIONS,
+      exitCodes: { [EXIT.done]: "right", ...COMMON_EXITS, [EXIT.partial]: "right, but a source could not be read whole" },
+      examples: [
+        ["coldkeep config check", "this host's configuration"],
+        ["coldkeep config check --config new.yaml", "another one, before it is put to use"],
+      ],
+      load: async () => ({ run: (await import("./config.ts")).runCheck }),
+    }),
+    defineCommand({
+      name: "schema",
+      summary: "print the JSON Schema of the configuration",
+      options: options.CONFIG_SCHEMA_OPTIONS,
+      exitCodes: { [EXIT.done]: "printed", ...COMMON_EXITS },
+      examples: [
+        ["coldkeep config schema > coldkeep.schema.json", "for an editor"],
+        ["coldkeep config schema --json", "inside a document like those of other verbs"],
+      ],
+      load: async () => ({ run: (await import("./config.ts")).runSchema }),
+    }),
+    defineCommand({
+      name: "show",
+      summary: "print the configuration as it is understood, with its defaults",
+      options: options.CONFIG_SHOW_OPTIONS,
+      exitCodes: { [EXIT.done]: "printed", ...COMMON_EXITS },
+      examples: [
+        ["coldkeep config show", "sizes and durations as people write them"],
+        ["coldkeep config show --json", "in bytes and milliseconds"],
+      ],
+      load: async () => ({ run: (await import("./config.ts")).runShow }),
+    }),
+  ],
+};
+
+/** Every verb, in the order of the help. */
+export const COMMANDS: readonly (Command | CommandGroup)[] = [init, backup, listArchives, files, show, diff, verify, restore, state, config];

@@ -1,0 +1,22 @@
+/** What a command may say, and where it goes; `cli/terminal.ts` does it. Every text loses its control characters on the way. */
+
+export type Terminal = {
+  /** Whether a person is watching: stderr is a terminal. */
+  readonly isTerminal: boolean;
+  /** `--json`: one document on stdout, and no `data`. */
+  readonly wantsJson: boolean;
+  /** Data for stdout: one or more lines. Names in it go through `printable` first: a newline here ends the line. */
+  data(text: string): void;
+  /** The one document of `--json`, on stdout; `schemaVersion` is added. Throws E_INTERNAL when called twice. */
+  json(document: Record<string, unknown>): void;
+  /** One line on stderr, unless `-q`. */
+  say(text: string): void;
+  /** One line on how a routine run went: on stderr, on a terminal or with `-v` only, so that cron has nothing to mail. */
+  status(text: string): void;
+  /** One line on stderr with `-v` only. */
+  detail(text: string): void;
+  /** `coldkeep: warning: …`, and a `hint:` line; also with `-q`. */
+  warn(text: string, hint?: string): void;
+  /** Replaces the progress line; shown on a terminal only, never with `-q` or `--json`. */
+  progress(text: string): void;
+};

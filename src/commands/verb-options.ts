@@ -1,0 +1,100 @@
+/** The options of every verb, and the types their bodies get. */
+import { ColdkeepError } from "../errors.ts";
+import { parseSignerArgument } from "../format/kit.ts";
+import { choice, flag, list, type OptionsOf, parsed, requiredText, text } from "./options.ts";
+
+const JSON_FLAG = flag("print one JSON document");
+const CONFIG = text("FILE", "configuration file");
+const ARCHIVE = text("ID", "archive: its id, the start of one, or `latest`");
+
+/** Where archives are read from: the configuration, else a kit, else a region with a pinned signer. */
+export const READING = {
+  config: CONFIG,
+  kit: text("FILE", "kit file, in place of a configuration"),
+  region: text("NAME|URL", "read from this region only; a URL needs no configuration"),
+  signer: list("KEY", "trusted signer, with the URL of a region: `ed25519:…`, `host LABEL ed25519:…`"),
+  host: text("LABEL", "host, where a vault holds several"),
+  json: JSON_FLAG,
+} as const;
+
+export const INIT_OPTIONS = {
+  host: text("LABEL", "this host's label in the vault (default: its host name)"),
+  region: list("NAME=URL", "a place for a full copy: file:///path or s3://bucket/prefix?endpoint=…"),
+  source: list("PATH", "what to archive"),
+  recipient: list("age1…", "public age key to encrypt to (default: a new one, its identity only in the kit)"),
+  config: CONFIG,
+  kit: text("FILE", "where to write the kit (default ./coldkeep-kit.txt)"),
+  json: JSON_FLAG,
+} as const;
+
+export const BACKUP_OPTIONS = {
+  config: CONFIG,
+  dryRun: flag("say what would be read, store nothing"),
+  takeOver: flag("continue the chain of another instance of this host"),
+  newChain: flag("start a new chain, without what came before"),
+  json: JSON_FLAG,
+} as const;
+
+export const LIST_OPTIONS = READING;
+export const FILES_OPTIONS = { ...READING, archive: ARCHIVE, long: flag("with mode, owner, size and time") } as const;
+export const SHOW_OPTIONS = { ...READING, archive: ARCHIVE } as const;
+export const DIFF_OPTIONS = { ...READING, archive: requiredText("A", "archive to start from"), with: requiredText("B", "archive to compare it with") } as const;
+
+/** `5%` or `5` as a percentage above 0, up to 100. */
+function percent(value: string): number | undefined {
+  const match = /^(\d{1,3}(?:\.\d+)?)\s*%?$/.exec(value);
+  const number = Number(match?.[1] ?? Number.NaN);
+  return number > 0 && number <= 100 ? number : undefined;
+}
+
+export const VERIFY_OPTIONS = {
+  ...READING,
+  archive: ARCHIVE,
+  all: flag("every archive, not only the latest"),
+  level: choice(["presence", "checksum", "content"], "checksum", "how deep: sizes, digests of stored bytes, or decrypted content (needs the kit)"),
+  sample: parsed("P%", "look at a random part of the objects only", percent, "Give a percentage above 0, like 5%."),
+} as const;
+
+export const RESTORE_OPTIONS = {
+  ...READING,
+  archive: ARCHIVE,
+  to: requiredText("DIR", "directory under which everything lands with its full path"),
+  merge: flag("go into a directory that is not empty: overwrite what differs, delete nothing"),
+  numericOwner: flag("owners by number, not by name"),
+} as const;
+
+export const STATE_REBUILD_OPTIONS = { config: CONFIG, json: JSON_FLAG } as const;
+export const CONFIG_CHECK_OPTIONS = { config: CONFIG, json: JSON_FLAG } as const;
+export const CONFIG_SCHEMA_OPTIONS = { json: JSON_FLAG } as const;
+export const CONFIG_SHOW_OPTIONS = { config: CONFIG, json: JSON_FLAG } as const;
+
+export type ReadingOptions = OptionsOf<typeof READING>;
+export type InitOptions = OptionsOf<typeof INIT_OPTIONS>;
+export type BackupOptions = OptionsOf<typeof BACKUP_OPTIONS>;
+export type ListOptions = OptionsOf<typeof LIST_OPTIONS>;
+export type FilesOptions = OptionsOf<typeof FILES_OPTIONS>;
+export type ShowOptions = OptionsOf<typeof SHOW_OPTIONS>;
+export type DiffOptions = OptionsOf<typeof DIFF_OPTIONS>;
+export type VerifyOptions = OptionsOf<typeof VERIFY_OPTIONS>;
+export type RestoreOptions = OptionsOf<typeof RESTORE_OPTIONS>;
+export type StateRebuildOptions = OptionsOf<typeof STATE_REBUILD_OPTIONS>;
+export type ConfigCheckOptions = OptionsOf<typeof CONFIG_CHECK_OPTIONS>;
+export type ConfigSchemaOptions = OptionsOf<typeof CONFIG_SCHEMA_OPTIONS>;
+export type ConfigShowOptions = OptionsOf<typeof CONFIG_SHOW_OPTIONS>;
+
+/** Whether a `--region` is a URL and not the name of a configured region. */
+export function isRegionUrl(region: string): boolean {
+  return region.includes("://");
+}
+
+/** Checks of the reading options that need no I/O. Throws E_USAGE. */
+export function checkReading(options: ReadingOptions): void {
+  for (const signer of options.signer) parseSignerArgument(signer);
+  const isUrl = options.region !== undefined && isRegionUrl(options.region);
+  if (options.signer.length > 0 && !isUrl) {
+    throw new ColdkeepError("E_USAGE", "--signer is given without the URL of a region", { hint: "Give it with --region URL; configuration and kit name their signers themselves." });
+  }
+  if (isUrl && options.signer.length === 0 && options.kit === undefined && options.config === undefined) {
+    throw new ColdkeepError("E_USAGE", "--region URL is given without anything that says whom to trust", { hint: "Add --kit FILE, --config FILE or --signer KEY." });
+  }
+}

@@ -1,0 +1,196 @@
+/** The threads of a run, and the bytes in flight between them and the regions. */
+import { availableParallelism } from "node:os";
+import { MessageChannel, type Worker } from "node:worker_threads";
+import { ContentFilter } from "../../state/content-filter.ts";
+import { fromPortableError } from "../portable-error.ts";
+import { startWorker } from "../start-worker.ts";
+import type {
+  FinishedVolume,
+  MainToPacker,
+  MainToScan,
+  PackerSetup,
+  PackerToMain,
+  ScanReport,
+  ScanSetup,
+  ScanToMain,
+  SealedCatalog,
+  SealRequest,
+} from "./messages.ts";
+import { volumeBufferBytes } from "./volume-writer.ts";
+
+/** Volumes above this go through a file instead of memory. */
+const SPOOL_ABOVE_BYTES = 64 * 1024 * 1024;
+const PACKERS_MAX = 8;
+
+export type CrewPlan = {
+  scan: Omit<ScanSetup, "packerPorts" | "filter">;
+  packer: Omit<PackerSetup, "scanPort" | "filter">;
+  memoryBytes: number;
+  /** Target size of the next volume, bytes. */
+  nextTargetBytes(): number;
+  /** Stores a volume everywhere; resolves when its bytes are no longer needed. */
+  store(volume: FinishedVolume, confirmed: () => void): Promise<void>;
+  onScan(message: Extract<ScanToMain, { kind: "progress" | "problem" }>): void;
+};
+
+/** Half the memory is for volumes on their way to the regions, the other half for those being made and received. */
+function packerCount(memoryBytes: number, volumeBytes: number): number {
+  const affordable = Math.max(1, Math.floor(memoryBytes / 2 / volumeBufferBytes(volumeBytes)));
+  return Math.min(availableParallelism(), affordable, PACKERS_MAX);
+}
+
+export class Crew {
+  readonly #plan: CrewPlan;
+  readonly #scan: Worker;
+  readonly #packers: Worker[] = [];
+  readonly #failure = Promise.withResolvers<never>();
+  readonly #scanned = Promise.withResolvers<ScanReport>();
+  readonly #packed = Promise.withResolvers<void>();
+  #packersFinished = 0;
+  #sealed = Promise.withResolvers<SealedCatalog>();
+  readonly #storing = new Set<Promise<void>>();
+  readonly #wanting: Worker[] = [];
+  readonly #free: ArrayBuffer[] = [];
+  #buffersOut = 0;
+  #spoolsOut = 0;
+  #isOver = false;
+
+  private constructor(plan: CrewPlan) {
+    this.#plan = plan;
+    this.#failure.promise.catch(() => undefined);
+    const filter = new ContentFilter().memory;
+    const count = plan.scan.dryRun ? 0 : packerCount(plan.memoryBytes, plan.nextTargetBytes());
+    const channels = Array.from({ length: count }, () => new MessageChannel());
+    const packerPorts = channels.map((channel) => channel.port1);
+    const setup: ScanSetup = { ...plan.scan, filter, packerPorts };
+    this.#scan = startWorker(new URL("./scan.worker.ts", import.meta.url), setup, packerPorts);
+    this.#watch(this.#scan);
+    this.#scan.on("message", (message: ScanToMain) => this.#fromScan(message));
+    for (const { port2 } of channels) {
+      const packerSetup: PackerSetup = { ...plan.packer, filter, scanPort: port2 };
+      const packer = startWorker(new URL("./pack.worker.ts", import.meta.url), packerSetup, [port2]);
+      this.#packers.push(packer);
+      this.#watch(packer);
+      packer.on("message", (message: PackerToMain) => this.#fromPacker(packer, message));
+    }
+  }
+
+  static start(plan: CrewPlan): Crew {
+    return new Crew(plan);
+  }
+
+  /** The scan is over and every volume is stored, or the first failure. */
+  async finished(): Promise<ScanReport> {
+    const report = await Promise.race([this.#scanned.promise, this.#failure.promise]);
+    if (this.#packers.length > 0) await Promise.race([this.#packed.promise, this.#failure.promise]);
+    await Promise.race([Promise.all(this.#storing), this.#failure.promise]);
+    return report;
+  }
+
+  /** Ends the walk early. */
+  stop(): void {
+    this.#toScan({ kind: "stop" });
+  }
+
+  async seal(request: SealRequest): Promise<SealedCatalog> {
+    this.#sealed = Promise.withResolvers();
+    this.#toScan(request);
+    return Promise.race([this.#sealed.promise, this.#failure.promise]);
+  }
+
+  /** Lets the scan save its index, then ends all threads. */
+  async close(): Promise<void> {
+    this.#isOver = true;
+    const ended = new Promise<void>((resolve) => this.#scan.once("exit", () => resolve()));
+    this.#toScan({ kind: "close" });
+    await ended;
+    await this.abandon();
+  }
+
+  /** Ends all threads where they are. */
+  async abandon(): Promise<void> {
+    this.#isOver = true;
+    await Promise.all([this.#scan, ...this.#packers].map((worker) => worker.terminate()));
+  }
+
+  #toScan(message: MainToScan): void {
+    this.#scan.postMessage(message);
+  }
+
+  #watch(worker: Worker): void {
+    worker.on("error", (error) => this.#failure.reject(error));
+    worker.on("exit", (code) => {
+      if (code !== 0 && !this.#isOver) this.#failure.reject(new Error(`a worker ended with status ${code}`));
+    });
+  }
+
+  #fromScan(message: ScanToMain): void {
+    switch (message.kind) {
+      case "progress":
+      case "problem":
+        return this.#plan.onScan(message);
+      case "scanned":
+        return this.#scanned.resolve(message.report);
+      case "sealed":
+        return this.#sealed.resolve(message.catalog);
+      case "error":
+        return this.#failure.reject(fromPortableError(message.error));
+    }
+  }
+
+  #fromPacker(packer: Worker, message: PackerToMain): void {
+    switch (message.kind) {
+      case "want":
+        this.#wanting.push(packer);
+        return this.#grant();
+      case "volume":
+        return this.#storeVolume(message.volume);
+      case "finished":
+        if (++this.#packersFinished === this.#packers.length) this.#packed.resolve();
+        return;
+      case "error":
+        return this.#failure.reject(fromPortableError(message.error));
+    }
+  }
+
+  /** Gives out buffers while the bytes in flight allow; packers wait for the rest. */
+  #grant(): void {
+    while (this.#wanting.length > 0) {
+      const targetBytes = this.#plan.nextTargetBytes();
+      const buffer = targetBytes > SPOOL_ABOVE_BYTES ? null : this.#takeBuffer(volumeBufferBytes(targetBytes));
+      if (buffer === undefined || (buffer === null && this.#spoolsOut > this.#packers.length)) return;
+      if (buffer === null) this.#spoolsOut++;
+      const packer = this.#wanting.shift();
+      packer?.postMessage({ kind: "go", targetBytes, buffer } satisfies MainToPacker, buffer === null ? [] : [buffer]);
+    }
+  }
+
+  #takeBuffer(bytes: number): ArrayBuffer | undefined {
+    const free = this.#free.pop();
+    if (free !== undefined && free.byteLength >= bytes) {
+      this.#buffersOut++;
+      return free;
+    }
+    const limit = Math.max(this.#packers.length, Math.floor(this.#plan.memoryBytes / bytes));
+    if (this.#buffersOut >= limit) return undefined;
+    this.#buffersOut++;
+    return new ArrayBuffer(bytes);
+  }
+
+  #storeVolume(volume: FinishedVolume): void {
+    const confirmed = (): void => this.#toScan({ kind: "confirmed", volume: volume.object.id });
+    const storing = this.#plan
+      .store(volume, confirmed)
+      .then(() => this.#release(volume), (error: unknown) => this.#failure.reject(error))
+      .finally(() => this.#storing.delete(storing));
+    this.#storing.add(storing);
+  }
+
+  #release(volume: FinishedVolume): void {
+    if ("buffer" in volume.body) {
+      this.#buffersOut--;
+      this.#free.push(volume.body.buffer);
+    } else this.#spoolsOut--;
+    this.#grant();
+  }
+}

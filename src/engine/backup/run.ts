@@ -1,0 +1,214 @@
+/** One backup: from the walk to a manifest in every region that can take it. */
+import { rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { ColdkeepError, EXIT, type ExitStatus } from "../../errors.ts";
+import type { Problem } from "../../format/catalog-root.ts";
+import { archiveStatus, requiredCopies } from "../../policy/copies.ts";
+import { volumeTargetBytes } from "../../policy/sizing.ts";
+import { HostLock } from "../../state/host-lock.ts";
+import { type KnownObject, RunState } from "../../state/run-state.ts";
+import { parseRegionUrl } from "../../storage/region-url.ts";
+import { formatSize } from "../../units.ts";
+import type { Manifest } from "../manifests.ts";
+import { closeRegions, type Region } from "../region.ts";
+import { objectsToRewrite } from "./base.ts";
+import { Crew } from "./crew.ts";
+import { FanOut } from "./fan-out.ts";
+import { findGround, statePaths, type BackupOrder, type Ground } from "./ground.ts";
+import type { FinishedVolume, ScanCounts, ScanReport, SourceSpec } from "./messages.ts";
+import { fingerprintSet } from "./recipient-sets.ts";
+import { commit, sealArchive, type Sealing } from "./write-manifest.ts";
+
+export type BackupReport = {
+  /** Null for a dry run. */
+  archive: string | null;
+  status: "complete" | "partial";
+  counts: ScanCounts;
+  bytesStored: number;
+  regions: Record<string, "complete" | "behind">;
+  problems: Problem[];
+  problemsTotal: number;
+  skippedMounts: ScanReport["skippedMounts"];
+  notKept: ScanReport["notKept"];
+  notKeptTotal: number;
+  notes: ScanReport["notes"];
+  receipt: string | null;
+  durationMs: number;
+  exitStatus: ExitStatus;
+};
+
+/** The configuration and keys go along in every archive, so that a rebuilt server can continue its chain. */
+function sourcesOf(ground: Ground): SourceSpec[] {
+  const { loaded, keysDir } = ground.setup;
+  const own = [loaded.path, keysDir].map((path) => ({ path, exclude: [] }));
+  return [...loaded.config.sources, ...own];
+}
+
+/** Where the vault and the state lie on this machine. */
+function ownDirectories(ground: Ground): string[] {
+  const { config } = ground.setup.loaded;
+  const regions = config.regions.map(({ url }) => parseRegionUrl(url)).flatMap((url) => (url.kind === "directory" ? [url.path] : []));
+  return [...regions, config.state];
+}
+
+/** The run itself, on its ground. */
+class BackupRun {
+  readonly #order: BackupOrder;
+  readonly #ground: Ground;
+  readonly #startedAtMs: number;
+  readonly #fanOut: FanOut;
+  readonly #written = new Map<string, KnownObject>();
+  /** Stops storing; the walk is stopped by the caller's signal. */
+  readonly #storing = new AbortController();
+
+  constructor(order: BackupOrder, ground: Ground, startedAtMs: number) {
+    this.#order = order;
+    this.#ground = ground;
+    this.#startedAtMs = startedAtMs;
+    this.#fanOut = new FanOut(ground.setup.loaded.config.host, ground.reachable, order.emit, this.#storing.signal);
+  }
+
+  async run(): Promise<BackupReport> {
+    const { signal, dryRun } = this.#order;
+    const crew = this.#startCrew();
+    const interrupt = (): void => crew.stop();
+    signal.addEventListener("abort", interrupt, { once: true });
+    try {
+      if (signal.aborted) crew.stop();
+      const report = await crew.finished();
+      signal.removeEventListener("abort", interrupt);
+      if (dryRun) return this.#report(report, null, [], 0);
+      const archive = await this.#conclude(crew, report);
+      await crew.close();
+      return archive;
+    } catch (error) {
+      this.#storing.abort();
+      throw error;
+    } finally {
+      signal.removeEventListener("abort", interrupt);
+      await crew.abandon();
+    }
+  }
+
+  #startCrew(): Crew {
+    const { setup, base, reusable, spoolDir, recipients, cache } = this.#ground;
+    const { config } = setup.loaded;
+    const isNewest = base !== null && base.manifest.header.writer === setup.keys.writer;
+    const startedAtSeconds = base === null ? 0 : Math.floor(Date.parse(base.manifest.header.startedAt) / 1000);
+    const rewriteObjects = objectsToRewrite(base?.segments ?? []);
+    const previous = base === null ? null : { segments: base.segments, startedAtSeconds: isNewest ? startedAtSeconds : 0, rewriteObjects, sources: base.sources };
+    return Crew.start({
+      scan: {
+        stateDir: config.state,
+        catalogDir: cache.directory,
+        sources: sourcesOf(this.#ground),
+        excludedDirs: ownDirectories(this.#ground),
+        previous,
+        reusableVolumes: reusable.volumes,
+        reusableCatalogs: reusable.catalogs,
+        dryRun: this.#order.dryRun,
+      },
+      packer: { recipients: recipients.volume, recipientSet: 0, compressionLevel: config.compressionLevel, spoolDir },
+      memoryBytes: config.memoryBytes,
+      nextTargetBytes: () => volumeTargetBytes(config.volumeSizeBytes, (base?.manifest.objects.length ?? 0) + this.#written.size),
+      store: (volume, confirmed) => this.#store(volume, confirmed),
+      onScan: (message) => {
+        if (message.kind === "progress") this.#order.emit({ kind: "progress", text: progressText(message.counts) });
+        else this.#order.emit({ kind: "warning", message: `${message.problem.path}: ${message.problem.message} (${message.problem.code})` });
+      },
+    });
+  }
+
+  async #store(volume: FinishedVolume, confirmed: () => void): Promise<void> {
+    const { object, body } = volume;
+    const known = { ...object, recipients: fingerprintSet(this.#ground.recipients.volume) };
+    this.#written.set(object.id, known);
+    let isFirst = true;
+    const bytes = "buffer" in body ? Buffer.from(body.buffer, 0, body.length) : { path: body.path, sizeBytes: object.sizeBytes };
+    await this.#fanOut.put(object, bytes, (region) => {
+      this.#ground.state.noteReceipt(region.name, object.id);
+      if (!isFirst) return;
+      isFirst = false;
+      this.#ground.state.noteObjects([known]);
+      confirmed();
+    });
+    if ("path" in body) rmSync(body.path, { force: true });
+  }
+
+  async #conclude(crew: Crew, report: ScanReport): Promise<BackupReport> {
+    const isInterrupted = this.#order.signal.aborted;
+    const sealing: Sealing = {
+      ground: this.#ground,
+      crew,
+      fanOut: this.#fanOut,
+      written: this.#written,
+      report,
+      startedAtMs: this.#startedAtMs,
+      sources: sourcesOf(this.#ground).map(({ path }) => path.toWellFormed()),
+      type: isInterrupted ? "checkpoint" : "manifest",
+      emit: this.#order.emit,
+      signal: this.#storing.signal,
+    };
+    const { manifest, addedBytes, segments } = await sealArchive(sealing);
+    const complete = await commit(sealing, manifest);
+    if (isInterrupted) throw interrupted(manifest, complete);
+    if (complete.length === 0) throw new ColdkeepError("E_REGION", `archive ${manifest.header.id} could not be committed in any region`, { hint: "What was stored before is intact; run again when a region answers." });
+    this.#ground.state.noteLatest({ id: manifest.header.id, sha256: manifest.sha256, sequence: manifest.header.sequence });
+    this.#ground.state.clearIntent();
+    this.#ground.cache.retain(new Set(segments.map((segment) => segment.sha256)));
+    return this.#report(report, manifest, complete, addedBytes);
+  }
+
+  #report(report: ScanReport, manifest: Manifest | null, complete: readonly Region[], bytesStored: number): BackupReport {
+    const { config } = this.#ground.setup.loaded;
+    const isComplete = report.problemsTotal === 0;
+    const copies = requiredCopies(config.copies, config.regions.length);
+    const names = new Set(complete.map(({ name }) => name));
+    return {
+      archive: manifest?.header.id ?? null,
+      status: isComplete ? "complete" : "partial",
+      counts: report.counts,
+      bytesStored,
+      regions: Object.fromEntries(config.regions.map(({ name }) => [name, names.has(name) ? "complete" : "behind"])),
+      problems: report.problems,
+      problemsTotal: report.problemsTotal,
+      skippedMounts: report.skippedMounts,
+      notKept: report.notKept,
+      notKeptTotal: report.notKeptTotal,
+      notes: report.notes,
+      receipt: manifest === null ? null : `${config.host} ${manifest.header.id} ${manifest.header.sequence} ${manifest.sha256}`,
+      durationMs: Date.now() - this.#startedAtMs,
+      exitStatus: manifest === null ? (isComplete ? EXIT.done : EXIT.partial) : archiveStatus(complete.length, config.regions.length, copies, isComplete),
+    };
+  }
+}
+
+function progressText(counts: ScanCounts): string {
+  const changed = counts.filesNew + counts.filesChanged;
+  return `${counts.entries} entries, ${changed} new or changed, ${formatSize(counts.bytesRead)} read, ${formatSize(counts.bytesPacked)} packed`;
+}
+
+function interrupted(manifest: Manifest, complete: readonly Region[]): ColdkeepError {
+  const kept = complete.length > 0 ? `checkpoint ${manifest.header.id} keeps what was stored` : "the state keeps what was stored";
+  return new ColdkeepError("E_INTERRUPTED", `interrupted; ${kept}`, { hint: "Run again: content already stored is not sent again." });
+}
+
+/**
+ * Makes one archive (or with `dryRun` none). Throws E_LOCKED when another run holds the host, E_REFUSED, E_CLONE, E_SIGNER
+ * before anything is written, E_REGION when no region could take it, E_INTERRUPTED when the signal was given.
+ */
+export async function runBackup(order: BackupOrder): Promise<BackupReport> {
+  const startedAtMs = Date.now();
+  const stateDir = order.loaded.config.state;
+  using _lock = HostLock.take(stateDir);
+  const state = new RunState(stateDir);
+  let ground: Ground | undefined;
+  try {
+    ground = await findGround(order, state);
+    return await new BackupRun(order, ground, startedAtMs).run();
+  } finally {
+    state.close();
+    if (ground !== undefined) closeRegions(ground.regions);
+    rmSync(statePaths(stateDir).spool, { recursive: true, force: true });
+  }
+}

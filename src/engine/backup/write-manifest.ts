@@ -1,0 +1,139 @@
+/** The end of a run: catalog, manifest, and the manifest's way into the regions (promise 1). */
+import { randomBytes } from "node:crypto";
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { formatPublicKey, sign } from "../../codec/signer.ts";
+import { sha256Hex } from "../../codec/digest.ts";
+import { ColdkeepError } from "../../errors.ts";
+import { ID_RANDOM_BYTES, idTimeMs, makeId } from "../../format/id.ts";
+import { encodeManifestHeader, encodeObjectList, RECIPIENT_SETS_MAX, type ListedObject, type ManifestHeader } from "../../format/manifest.ts";
+import { signedMessage } from "../../format/signed-text.ts";
+import { FORMAT_VERSION } from "../../format/vault-marker.ts";
+import type { KnownObject } from "../../state/run-state.ts";
+import type { Emit } from "../events.ts";
+import type { Manifest } from "../manifests.ts";
+import type { Region } from "../region.ts";
+import { tryCompleteRegion } from "../region-copy.ts";
+import { TOOL } from "../tool.ts";
+import type { Crew } from "./crew.ts";
+import type { FanOut } from "./fan-out.ts";
+import type { Ground } from "./ground.ts";
+import type { ScanReport, SealedCatalog } from "./messages.ts";
+import { fingerprintSet, RecipientSets } from "./recipient-sets.ts";
+
+export type Sealing = {
+  ground: Ground;
+  crew: Crew;
+  fanOut: FanOut;
+  /** Objects this run stored. */
+  written: Map<string, KnownObject>;
+  report: ScanReport;
+  startedAtMs: number;
+  sources: string[];
+  type: "manifest" | "checkpoint";
+  emit: Emit;
+  signal: AbortSignal;
+};
+
+export type Sealed = { manifest: Manifest; addedBytes: number; segments: SealedCatalog["segments"] };
+
+/** The id of a new archive: by the regions' clocks, and always after the one before. */
+async function nextId(ground: Ground, signal: AbortSignal): Promise<string> {
+  const answers = await Promise.allSettled(ground.reachable.map((region) => region.store.nowMs(signal)));
+  const clocks = answers.flatMap((answer) => (answer.status === "fulfilled" ? [answer.value] : []));
+  // The slowest clock: one that runs ahead must not push the sequence forward for ever.
+  const storeMs = clocks.length > 0 ? Math.min(...clocks) : Date.now();
+  return makeId(Math.max((ground.end?.sequence ?? 0) + 1, Math.floor(storeMs)), randomBytes(ID_RANDOM_BYTES));
+}
+
+function runFacts(report: ScanReport, startedAtMs: number): Record<string, unknown> {
+  const { counts, skippedMounts, notKept, notKeptTotal, notes } = report;
+  return { startedAt: new Date(startedAtMs).toISOString(), counts, skippedMounts, notKept: { total: notKeptTotal, items: notKept }, notes };
+}
+
+/** Seals the catalog, stores it, and makes the signed manifest. Nothing exists in a region until `commit` puts it there. */
+export async function sealArchive(sealing: Sealing): Promise<Sealed> {
+  const { ground, crew, fanOut, written, report, startedAtMs, sources, signal } = sealing;
+  const { config } = ground.setup.loaded;
+  const id = await nextId(ground, signal);
+  const catalogId = makeId(Date.now(), randomBytes(ID_RANDOM_BYTES));
+  const spoolPath = join(ground.spoolDir, `${catalogId}.catalog`);
+  const head = { vault: config.vault, host: config.host, id, sources, run: runFacts(report, startedAtMs) };
+  const catalog = await crew.seal({ kind: "seal", catalogId, head, recipients: ground.recipients.catalog, recipientSet: 0, spoolPath });
+  const body = { path: spoolPath, sizeBytes: catalog.object.sizeBytes };
+  await fanOut.put(catalog.object, body, (region) => ground.state.noteReceipt(region.name, catalogId));
+  rmSync(spoolPath, { force: true });
+  const stored = { ...catalog.object, recipients: fingerprintSet(ground.recipients.catalog) };
+  written.set(catalogId, stored);
+  ground.state.noteObjects([stored]);
+  const addedBytes = [...written.values()].reduce((sum, object) => sum + object.sizeBytes, 0);
+  return { manifest: makeManifest(sealing, id, catalog, addedBytes), addedBytes, segments: catalog.segments };
+}
+
+/** Every object the archive needs, with its index into the sets of this manifest. */
+function listObjectsOf(sealing: Sealing, catalog: SealedCatalog, sets: RecipientSets): ListedObject[] {
+  return [...catalog.volumes, ...catalog.catalogs].map((id) => {
+    const object = sealing.written.get(id) ?? sealing.ground.reusable.objects.get(id);
+    if (object === undefined) throw new ColdkeepError("E_INTERNAL", `the catalog names ${id}, which nobody stored`);
+    const { recipients, ...listed } = object;
+    return { ...listed, set: sets.indexOf(recipients) };
+  });
+}
+
+function makeManifest(sealing: Sealing, id: string, catalog: SealedCatalog, addedBytes: number): Manifest {
+  const { ground, report, startedAtMs, type } = sealing;
+  const { config } = ground.setup.loaded;
+  const sets = new RecipientSets();
+  const objects = listObjectsOf(sealing, catalog, sets);
+  if (sets.sets.length > RECIPIENT_SETS_MAX) throw new ColdkeepError("E_INTERNAL", `an archive with ${sets.sets.length} sets of recipients`);
+  const list = encodeObjectList(objects);
+  const complete = report.problemsTotal === 0 ? "complete" : "partial";
+  const header: ManifestHeader = {
+    type,
+    format: FORMAT_VERSION,
+    vault: config.vault,
+    host: config.host,
+    id,
+    writer: ground.setup.keys.writer,
+    signer: formatPublicKey(ground.setup.signer.publicKey),
+    sequence: idTimeMs(id),
+    previous: ground.end === null ? null : { id: ground.end.id, sha256: ground.end.sha256 },
+    startedAt: new Date(startedAtMs).toISOString(),
+    finishedAt: new Date().toISOString(),
+    tool: TOOL,
+    status: type === "checkpoint" ? "unfinished" : complete,
+    root: catalog.root,
+    totals: { ...catalog.totals, storedBytes: objects.reduce((sum, object) => sum + object.sizeBytes, 0), addedBytes },
+    recipientSets: sets.sets,
+    objects: { count: objects.length, size: list.length, sha256: sha256Hex(list) },
+  };
+  const line = encodeManifestHeader(header);
+  const signature = sign(ground.setup.signer.privateKey, signedMessage(type, line)).toString("base64");
+  const bytes = Buffer.concat([line, Buffer.from(`\n${signature}\n`), list]);
+  return { header, sha256: sha256Hex(line), bytes, objects };
+}
+
+/** Puts the manifest into every region that holds, or can be given, all it needs. Returns the regions that are complete. */
+export async function commit(sealing: Sealing, manifest: Manifest): Promise<Region[]> {
+  const { ground, emit, signal } = sealing;
+  const { host } = ground.setup.loaded.config;
+  const { id } = manifest.header;
+  if (manifest.header.type === "manifest") ground.state.noteIntent({ id, sha256: manifest.sha256 });
+  emit({ kind: "progress", text: "committing" });
+  const ready = ground.regions.filter((region) => region.store.downReason === undefined && ground.reachable.includes(region));
+  const complete = new Set<Region>();
+  const attempt = async (region: Region): Promise<void> => {
+    const sources = [...complete, ...ready];
+    if (await tryCompleteRegion(region, { host, manifest, sources, emit, signal })) complete.add(region);
+  };
+  await Promise.all(ready.map(attempt));
+  // Regions that fell out get one more chance, now that there is a whole copy to take from.
+  const second = ground.reachable.filter((region) => !complete.has(region) && !ready.includes(region));
+  if (complete.size > 0) {
+    for (const region of second) {
+      region.store.revive();
+      await attempt(region);
+    }
+  }
+  return [...complete];
+}

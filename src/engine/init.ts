@@ -1,0 +1,200 @@
+/** Setting up a host: keys, kit, vault and configuration, in this order, so that a killed call is completed by the next. */
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { newIdentity, parseRecipients, recipientKind, recipientOf } from "../codec/age-keys.ts";
+import { sha256Hex } from "../codec/digest.ts";
+import { formatPublicKey, formatSecretKey, newSigner, parseSecretKey, signerFromPem } from "../codec/signer.ts";
+import { createHostKeys, hostKeysDir } from "../config/keys.ts";
+import { formatConfig, loadConfig } from "../config/load.ts";
+import type { SourceConfig } from "../config/schema.ts";
+import { createFileExclusive } from "../disk/atomic-write.ts";
+import { readSecretFile } from "../disk/secret-file.ts";
+import { ColdkeepError, systemCode } from "../errors.ts";
+import { formatKit, KIT_BYTES_MAX, parseKit, type Kit, type PinnedSigner } from "../format/kit.ts";
+import { VAULT_MARKER_KEY } from "../format/object-key.ts";
+import { encodeVaultMarker } from "../format/vault-marker.ts";
+import { readRecoveryFiles } from "../recovery/recovery-files.ts";
+import type { Emit } from "./events.ts";
+import { closeRegions, openRegions, readerSpec, readMarker, type Region } from "./region.ts";
+
+export type InitOrder = {
+  configPath: string;
+  host: string;
+  regions: { name: string; url: string }[];
+  sources: SourceConfig[];
+  /** Empty: an identity is made, and kept only in the kit. */
+  recipients: string[];
+  stateDir: string;
+  kitPath: string;
+  /** With recipients given, a kit is written only when it was asked for. */
+  wantsKit: boolean;
+  emit: Emit;
+};
+
+export type InitReport = {
+  vault: string;
+  host: string;
+  config: string;
+  regions: { name: string; url: string }[];
+  recipients: string[];
+  /** The line a kit needs to trust this host. */
+  signerLine: string;
+  /** The kit, when this call wrote it. */
+  kitWritten: string | null;
+  /** Whether the regions held the vault before. */
+  joined: boolean;
+  /** Whether nothing had to be done. */
+  unchanged: boolean;
+};
+
+type Identity = { recipients: string[]; kit: Kit | null; operator: PinnedSigner | null };
+
+/** The one vault id the regions' markers name; null while none holds any. Throws E_REFUSED for two. */
+async function vaultOf(regions: readonly Region[]): Promise<string | null> {
+  const found = await Promise.all(regions.map(async (region) => ({ region, vault: await readMarker(region) })));
+  const holders = found.flatMap(({ region, vault }) => (vault === null ? [] : [{ region, vault }]));
+  const [first] = holders;
+  const other = holders.find(({ vault }) => vault !== first?.vault);
+  if (first === undefined || other === undefined) return first?.vault ?? null;
+  throw new ColdkeepError("E_REFUSED", `region "${first.region.name}" holds the vault ${first.vault} and region "${other.region.name}" the vault ${other.vault}`, {
+    hint: "The regions of one configuration hold copies of one vault: use another prefix or directory for one of them.",
+  });
+}
+
+function readKit(path: string): Kit | null {
+  if (!existsSync(path)) return null;
+  return parseKit(readSecretFile(path, KIT_BYTES_MAX).toString());
+}
+
+/** Recipients given, of the kit that is there already, or of an identity made now. */
+async function chooseIdentity(order: InitOrder, existing: Kit | null): Promise<Identity> {
+  const operatorOf = (kit: Kit): PinnedSigner | null => kit.signers.find((signer) => signer.role === "operator") ?? null;
+  if (order.recipients.length > 0) return { recipients: await parseRecipients(order.recipients), kit: null, operator: existing === null ? null : operatorOf(existing) };
+  if (existing !== null) {
+    if (existing.identities.length === 0) throw new ColdkeepError("E_REFUSED", `the kit ${order.kitPath} holds no identity`, { hint: "Give --recipient, or another file with --kit." });
+    return { recipients: await Promise.all(existing.identities.map(recipientOf)), kit: null, operator: operatorOf(existing) };
+  }
+  const { identity, recipient } = await newIdentity({ pq: false });
+  const operator = newSigner();
+  const pinned: PinnedSigner = { role: "operator", key: formatPublicKey(operator.publicKey) };
+  const kit: Kit = { vault: "", regions: order.regions, signers: [pinned], operatorKey: formatSecretKey(operator.privateKey), identities: [identity] };
+  parseSecretKey(formatSecretKey(operator.privateKey));
+  return { recipients: [recipient], kit, operator: pinned };
+}
+
+async function ensureKeys(order: InitOrder, recipients: readonly string[]): Promise<PinnedSigner> {
+  const isHybrid = recipients.every((recipient) => recipientKind(recipient) === "hybrid");
+  const { identity } = await newIdentity({ pq: isHybrid });
+  mkdirSync(dirname(order.configPath), { recursive: true, mode: 0o700 });
+  const made = { catalogIdentity: identity, signerPem: newSigner().privatePem, random: randomBytes(16).toString("hex") };
+  const keys = createHostKeys(hostKeysDir(dirname(order.configPath)), made);
+  return { role: "host", host: order.host, key: formatPublicKey(signerFromPem(keys.signerPem).publicKey) };
+}
+
+function writeKit(order: InitOrder, kit: Kit): void {
+  const notes = ["Move this file off the server, and keep a copy on paper: without it the archives cannot be read."];
+  const text = formatKit(kit, { createdAt: new Date().toISOString(), notes });
+  createExclusive(order.kitPath, text, "kit");
+}
+
+function createExclusive(path: string, text: string, what: string): void {
+  try {
+    createFileExclusive(path, Buffer.from(text), 0o600);
+  } catch (error) {
+    if (systemCode(error) === "EEXIST" && readFileSync(path, "utf8") === text) return;
+    if (error instanceof ColdkeepError && error.code === "E_REFUSED") throw error;
+    throw new ColdkeepError("E_DISK", `cannot write the ${what} ${path}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
+}
+
+/** Puts the marker and the recovery texts into a region that has none; what is there stays. */
+async function prepareRegion(region: Region, vault: string): Promise<void> {
+  for (const { key, bytes, sha256 } of readRecoveryFiles()) await region.store.put(key, bytes, { sha256 });
+  if ((await readMarker(region)) !== null) return;
+  const marker = encodeVaultMarker(vault, new Date().toISOString());
+  await region.store.put(VAULT_MARKER_KEY, marker, { sha256: sha256Hex(marker) });
+  const now = await readMarker(region);
+  if (now !== vault) throw new ColdkeepError("E_REFUSED", `region "${region.name}" became another vault at the same moment`, { hint: "Run `coldkeep init` again." });
+}
+
+/** Throws E_REFUSED when something would have to be overwritten, E_URL, E_CONFIG, StoreError. */
+export async function initHost(order: InitOrder): Promise<InitReport> {
+  if (existsSync(order.configPath)) return checkExisting(order);
+  const regions = await openRegions(order.regions.map(({ name, url }) => readerSpec(name, url)), order.emit);
+  try {
+    for (const region of regions) await region.store.create();
+    return await setUp(order, regions);
+  } finally {
+    closeRegions(regions);
+  }
+}
+
+async function setUp(order: InitOrder, regions: readonly Region[]): Promise<InitReport> {
+  const existingKit = readKit(order.kitPath);
+  const marked = await vaultOf(regions);
+  const vault = marked ?? existingKit?.vault ?? randomBytes(16).toString("hex");
+  if (existingKit !== null && existingKit.vault !== vault) {
+    throw new ColdkeepError("E_REFUSED", `${order.kitPath} is the kit of another vault`, { hint: "Name another file with --kit; a kit is never overwritten." });
+  }
+  const identity = await chooseIdentity(order, existingKit);
+  const signer = await ensureKeys(order, identity.recipients);
+  const recoverSha256 = readRecoveryFiles().find(({ key }) => key === "recover.sh")?.sha256;
+  const withDigest = recoverSha256 === undefined ? {} : { recoverSha256 };
+  let kitWritten: string | null = null;
+  if (identity.kit !== null) {
+    writeKit(order, { ...identity.kit, ...withDigest, vault, signers: [signer, ...identity.kit.signers] });
+    kitWritten = order.kitPath;
+  } else if (order.wantsKit && existingKit === null) {
+    writeKit(order, { vault, regions: order.regions, signers: [signer], ...withDigest, identities: [] });
+    kitWritten = order.kitPath;
+  }
+  for (const region of regions) await prepareRegion(region, vault);
+  const config = {
+    vault,
+    host: order.host,
+    regions: order.regions,
+    recipients: identity.recipients,
+    signers: identity.operator === null ? [] : [identity.operator],
+    sources: order.sources,
+    state: order.stateDir,
+  };
+  createExclusive(order.configPath, formatConfig(config), "configuration");
+  return { vault, host: order.host, config: order.configPath, regions: order.regions, recipients: identity.recipients, signerLine: lineOf(signer), kitWritten, joined: marked !== null, unchanged: false };
+}
+
+function lineOf(signer: PinnedSigner): string {
+  return signer.role === "host" ? `host ${signer.host} ${signer.key}` : `${signer.role} ${signer.key}`;
+}
+
+export type InitDifferences = Partial<Pick<InitOrder, "host" | "regions" | "sources" | "recipients">>;
+
+/** The same call again: completes what is missing in the regions and refuses to change the configuration. */
+async function checkExisting(order: InitOrder): Promise<InitReport> {
+  const { config } = loadConfig(order.configPath);
+  const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
+  const differing = [
+    config.host === order.host ? [] : ["--host"],
+    same(config.regions.map(({ name, url }) => ({ name, url })), order.regions) ? [] : ["--region"],
+    same(config.sources.map(({ path }) => path), order.sources.map(({ path }) => path)) ? [] : ["--source"],
+    order.recipients.length === 0 || same(config.recipients, order.recipients) ? [] : ["--recipient"],
+  ].flat();
+  if (differing.length > 0) {
+    throw new ColdkeepError("E_REFUSED", `${order.configPath} exists and says something else than ${differing.join(", ")}`, {
+      hint: "Edit the configuration; `coldkeep config check` tells whether it is right.",
+    });
+  }
+  const signer = await ensureKeys(order, config.recipients);
+  const regions = await openRegions(order.regions.map(({ name, url }) => readerSpec(name, url)), order.emit);
+  try {
+    for (const region of regions) {
+      await region.store.create();
+      const found = await readMarker(region);
+      if (found !== null && found !== config.vault) throw new ColdkeepError("E_REFUSED", `region "${region.name}" holds another vault, ${found}`, { hint: "Correct its URL in the configuration." });
+      await prepareRegion(region, config.vault);
+    }
+  } finally {
+    closeRegions(regions);
+  }
+  return { vault: config.vault, host: config.host, config: order.configPath, regions: order.regions, recipients: config.recipients, signerLine: lineOf(signer), kitWritten: null, joined: true, unchanged: true };
+}

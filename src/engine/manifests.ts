@@ -1,0 +1,118 @@
+/** Reading manifests from regions: which archives there are, where, and their object lists. */
+import { sha256Hex } from "../codec/digest.ts";
+import { ColdkeepError, messageOf } from "../errors.ts";
+import { idTimeMs } from "../format/id.ts";
+import { MANIFEST_HEAD_BYTES, OBJECT_LIST_BYTES_MAX, parseObjectList, type ListedObject, type ManifestHeader } from "../format/manifest.ts";
+import { keyPrefix, objectKey, parseObjectKey, type KeyKind } from "../format/object-key.ts";
+import { newestFirst, type SeenArchive } from "../policy/latest.ts";
+import type { StoredObject } from "../storage/object-store.ts";
+import type { Region } from "./region.ts";
+import { ManifestFault, verifyHead, type Trust } from "./trust.ts";
+
+/** A manifest with its whole list, as checked bytes. */
+export type Manifest = { header: ManifestHeader; sha256: string; bytes: Buffer; objects: ListedObject[] };
+
+/** A manifest that did not verify, in one region. */
+export type FaultyManifest = { id: string; region: string; fault: ManifestFault };
+
+export type Survey = { archives: SeenArchive[]; faulty: FaultyManifest[] };
+
+const HEADS_AT_ONCE = 16;
+
+/** Ids of one kind of a host in a region, with what the listing says of them. Foreign keys are left out. */
+export async function listObjects(region: Region, host: string, kind: KeyKind, signal?: AbortSignal): Promise<Map<string, StoredObject>> {
+  const found = new Map<string, StoredObject>();
+  for await (const object of region.store.list(keyPrefix(host, kind), signal)) {
+    const parsed = parseObjectKey(object.key);
+    if (parsed?.kind === kind && parsed.host === host) found.set(parsed.id, object);
+  }
+  return found;
+}
+
+/** Runs `work` over `items`, a few at a time. */
+export async function eachOf<T>(items: readonly T[], atOnce: number, work: (item: T) => Promise<void>): Promise<void> {
+  const queue = items.values();
+  await Promise.all(
+    Array.from({ length: Math.min(atOnce, items.length) }, async () => {
+      for (const item of queue) await work(item);
+    }),
+  );
+}
+
+/** The archives (or checkpoints) of a host in all `regions`, verified, and the manifests that did not verify. */
+export async function surveyHost(regions: readonly Region[], host: string, trust: Trust, kind: "archive" | "checkpoint" = "archive"): Promise<Survey> {
+  const listings = await Promise.all(regions.map(async (region) => ({ region, objects: await listObjects(region, host, kind) })));
+  const ids = [...new Set(listings.flatMap(({ objects }) => [...objects.keys()]))];
+  const survey: Survey = { archives: [], faulty: [] };
+  await eachOf(ids, HEADS_AT_ONCE, async (id) => {
+    const holders = listings.filter(({ objects }) => objects.has(id));
+    await surveyOne(id, holders, { host, trust, kind }, survey);
+  });
+  return { ...survey, archives: newestFirst(survey.archives) };
+}
+
+type Holder = { region: Region; objects: Map<string, StoredObject> };
+
+/** Takes the first region whose head verifies; others count as holders by the size of what they list. */
+async function surveyOne(id: string, holders: readonly Holder[], asked: { host: string; trust: Trust; kind: "archive" | "checkpoint" }, survey: Survey): Promise<void> {
+  for (const { region } of holders) {
+    try {
+      const { header, line } = await readHead(region, asked.host, id, asked.trust, asked.kind);
+      const sizeBytes = manifestBytes(line.length, header);
+      const regions = holders.filter(({ objects }) => objects.get(id)?.sizeBytes === sizeBytes).map((holder) => holder.region.name);
+      survey.archives.push({ header, sha256: sha256Hex(line), regions });
+      return;
+    } catch (error) {
+      if (!(error instanceof ManifestFault)) throw error;
+      survey.faulty.push({ id, region: region.name, fault: error });
+    }
+  }
+}
+
+const SIGNATURE_LINE_BYTES = 89;
+
+/** Size of a whole manifest, known from its header. */
+function manifestBytes(lineBytes: number, header: ManifestHeader): number {
+  return lineBytes + 1 + SIGNATURE_LINE_BYTES + header.objects.size;
+}
+
+async function readHead(region: Region, host: string, id: string, trust: Trust, kind: "archive" | "checkpoint"): Promise<{ header: ManifestHeader; line: Buffer }> {
+  const key = objectKey(host, kind, id);
+  const bytes = await region.store.fetchBytes(key, { range: { offset: 0, length: MANIFEST_HEAD_BYTES }, maxBytes: MANIFEST_HEAD_BYTES });
+  return verifyHead(bytes, { type: kind === "archive" ? "manifest" : "checkpoint", host, id }, trust);
+}
+
+/** Reads and checks a whole manifest from bytes. Throws ManifestFault, E_FORMAT. */
+export function parseManifest(bytes: Buffer, expected: { type: "manifest" | "checkpoint"; host: string; id: string }, trust: Trust): Manifest {
+  const { header, line, rest } = verifyHead(bytes, expected, trust);
+  const what = `${expected.type} ${expected.id}`;
+  if (rest.length !== header.objects.size || sha256Hex(rest) !== header.objects.sha256) {
+    throw new ManifestFault(`the object list of ${what} does not match its digest`, false);
+  }
+  return { header, sha256: sha256Hex(line), bytes, objects: parseObjectList(rest, header, what) };
+}
+
+/** The whole manifest of an archive from the first region where it is intact. Throws E_OBJECT. */
+export async function loadManifest(regions: readonly Region[], archive: SeenArchive, trust: Trust): Promise<Manifest> {
+  const { host, id, type } = archive.header;
+  const maxBytes = MANIFEST_HEAD_BYTES + OBJECT_LIST_BYTES_MAX;
+  let last: unknown;
+  for (const region of regions.filter(({ name }) => archive.regions.includes(name))) {
+    try {
+      const bytes = await region.store.fetchBytes(objectKey(host, type === "manifest" ? "archive" : "checkpoint", id), { maxBytes });
+      return parseManifest(bytes, { type, host, id }, trust);
+    } catch (error) {
+      last = error;
+    }
+  }
+  throw new ColdkeepError("E_OBJECT", `the manifest of archive ${id} is whole in no region: ${messageOf(last)}`, {
+    hint: "Run `coldkeep verify` to see what is left.",
+    cause: last,
+  });
+}
+
+/** The newest manifest somebody unknown signed, when it claims to be newer than `latest`: never passed over in silence. */
+export function newerUnknown(survey: Survey, latest: SeenArchive | undefined): FaultyManifest | undefined {
+  const sequence = latest?.header.sequence ?? -1;
+  return survey.faulty.find(({ id, fault }) => fault.isUnknownSigner && idTimeMs(id) > sequence);
+}

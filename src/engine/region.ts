@@ -1,0 +1,87 @@
+/** A region as the engine uses it: a name and a store with its retry budget. */
+import { ColdkeepError, messageOf } from "../errors.ts";
+import { MARKER_BYTES_MAX, parseVaultMarker } from "../format/vault-marker.ts";
+import { VAULT_MARKER_KEY } from "../format/object-key.ts";
+import { StoreError } from "../storage/object-store.ts";
+import { openStore } from "../storage/open-store.ts";
+import { retryingStore, type RetryingStore } from "../storage/retrying-store.ts";
+import { formatDuration } from "../units.ts";
+import type { Emit } from "./events.ts";
+
+export type Region = { name: string; url: string; store: RetryingStore };
+
+export type RegionSpec = {
+  name: string;
+  url: string;
+  /** How long failing requests are tried again, ms. */
+  retryMs: number;
+  /** When the run stops waiting for it, ms after now. */
+  deadlineMs: number;
+};
+
+/** For readers, who have no configuration. */
+export const READER_RETRY_MS = 30_000;
+const READER_DEADLINE_MS = 30 * 86_400_000;
+
+export function readerSpec(name: string, url: string): RegionSpec {
+  return { name, url, retryMs: READER_RETRY_MS, deadlineMs: READER_DEADLINE_MS };
+}
+
+/** Opens the stores; nothing is asked of them yet. Throws E_URL, E_CREDENTIALS. */
+export async function openRegions(specs: readonly RegionSpec[], emit: Emit): Promise<Region[]> {
+  return Promise.all(
+    specs.map(async ({ name, url, retryMs, deadlineMs }) => {
+      const store = retryingStore(await openStore(name, url), {
+        name,
+        budgetMs: retryMs,
+        deadlineMs: Date.now() + deadlineMs,
+        onRetry: ({ error, waitMs }) => emit({ kind: "detail", message: `${messageOf(error)}; trying again in ${formatDuration(waitMs)}` }),
+      });
+      return { name, url, store };
+    }),
+  );
+}
+
+export function closeRegions(regions: readonly Region[]): void {
+  for (const region of regions) region.store.close();
+}
+
+/** The vault id in a region's marker, or null when there is none. Throws StoreError, E_FORMAT. */
+export async function readMarker(region: Region): Promise<string | null> {
+  try {
+    const bytes = await region.store.fetchBytes(VAULT_MARKER_KEY, { maxBytes: MARKER_BYTES_MAX });
+    return parseVaultMarker(bytes, `region "${region.name}"`);
+  } catch (error) {
+    if (error instanceof StoreError && error.fault === "missing") return null;
+    throw error;
+  }
+}
+
+/** Refuses a region that holds no vault or another one: most often a disk that is not mounted. Throws E_REGION. */
+export async function requireVault(region: Region, vault: string): Promise<void> {
+  const found = await readMarker(region);
+  if (found === vault) return;
+  const what = found === null ? "holds no vault" : `holds the vault ${found}, not ${vault}`;
+  throw new ColdkeepError("E_REGION", `region "${region.name}" (${region.store.location}) ${what}`, {
+    hint: found === null ? "Is its disk mounted? A new place is made ready with `coldkeep init`." : "Correct the region's URL in the configuration or kit.",
+  });
+}
+
+/**
+ * The regions that answer and hold the vault; the others are named and left out.
+ * Throws E_REGION when none is left.
+ */
+export async function reachableRegions(regions: readonly Region[], vault: string, emit: Emit): Promise<Region[]> {
+  const faults = await Promise.all(regions.map((region) => requireVault(region, vault).then(() => null, (error: unknown) => error)));
+  faults.forEach((fault) => {
+    if (fault === null) return;
+    emit({ kind: "warning", message: messageOf(fault), hint: fault instanceof ColdkeepError ? fault.hint : undefined });
+  });
+  const reachable = regions.filter((_, i) => faults[i] === null);
+  if (reachable.length > 0) return reachable;
+  const first = faults[0];
+  throw new ColdkeepError("E_REGION", `no region can be used: ${messageOf(first)}`, {
+    hint: first instanceof ColdkeepError ? first.hint : "Check the network, the credentials and the URLs of the regions.",
+    cause: first,
+  });
+}
