@@ -1,0 +1,198 @@
+/** A vault opened for reading: by a host's configuration, by a kit, or by one region and a pinned signer. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { LoadedConfig } from "../config/load.ts";
+import { ColdkeepError } from "../errors.ts";
+import { findId } from "../format/id.ts";
+import type { BareSigner, Kit, PinnedSigner } from "../format/kit.ts";
+import { parseObjectKey } from "../format/object-key.ts";
+import { chainFindings, latestArchive, type SeenArchive } from "../policy/latest.ts";
+import { CatalogCache } from "../state/catalog-cache.ts";
+import { statePaths } from "./backup/ground.ts";
+import { CatalogReader } from "./catalog-reader.ts";
+import type { Emit } from "./events.ts";
+import { readHostSetup, regionSpecs } from "./host-setup.ts";
+import { loadManifest, newerUnknown, surveyHost, type Manifest, type Survey } from "./manifests.ts";
+import { ObjectSource, SealedReader } from "./object-source.ts";
+import { closeRegions, openRegions, reachableRegions, readerSpec, readMarker, type Region, type RegionSpec } from "./region.ts";
+import { pinnedHosts, type Trust } from "./trust.ts";
+
+/** Who says which regions there are and whom to trust. */
+export type Authority =
+  | { kind: "config"; loaded: LoadedConfig }
+  | { kind: "kit"; kit: Kit }
+  | { kind: "signers"; signers: (PinnedSigner | BareSigner)[] };
+
+export type ReadingOrder = {
+  authority: Authority;
+  /** Only this region: a name the authority knows, or a URL. */
+  region?: string | undefined;
+  /** The host, where the vault holds several. */
+  host?: string | undefined;
+  emit: Emit;
+  signal: AbortSignal;
+};
+
+const SINGLE_REGION = "region";
+
+/** The regions to open. Throws E_USAGE for a name nobody knows. */
+function chooseRegions(order: ReadingOrder): RegionSpec[] {
+  const { authority, region } = order;
+  const known =
+    authority.kind === "config" ? regionSpecs(authority.loaded) : authority.kind === "kit" ? authority.kit.regions.map(({ name, url }) => readerSpec(name, url)) : [];
+  if (region === undefined) return known;
+  const named = known.find(({ name, url }) => name === region || url === region);
+  if (named !== undefined) return [named];
+  if (region.includes("://")) return [readerSpec(SINGLE_REGION, region)];
+  throw new ColdkeepError("E_USAGE", `there is no region "${region}"`, { hint: `Known are: ${known.map(({ name }) => name).join(", ")}.` });
+}
+
+/** An open vault. Call `close`. */
+export class OpenVault {
+  readonly trust: Trust;
+  /** Every region asked for. */
+  readonly regions: Region[];
+  /** Those that answer and hold the vault. */
+  readonly reachable: Region[];
+  /** What opens catalogs, and with a kit volumes too. */
+  readonly identities: string[];
+  readonly cache: CatalogCache;
+  readonly #order: ReadingOrder;
+  readonly #ownCache: boolean;
+
+  private constructor(order: ReadingOrder, trust: Trust, regions: Region[], reachable: Region[], identities: string[]) {
+    this.#order = order;
+    this.trust = trust;
+    this.regions = regions;
+    this.reachable = reachable;
+    this.identities = identities;
+    const { authority } = order;
+    this.#ownCache = authority.kind !== "config";
+    this.cache = new CatalogCache(authority.kind === "config" ? statePaths(authority.loaded.config.state).catalogs : mkdtempSync(join(tmpdir(), "coldkeep-catalog-")));
+  }
+
+  /** Throws E_REGION when no region can be used, E_USAGE, E_REFUSED. */
+  static async open(order: ReadingOrder): Promise<OpenVault> {
+    const { authority, emit } = order;
+    const regions = await openRegions(chooseRegions(order), emit);
+    try {
+      const { trust, identities } = await trustOf(authority, regions, order.host);
+      const reachable = await reachableRegions(regions, trust.vault, emit);
+      return new OpenVault(order, trust, regions, reachable, identities);
+    } catch (error) {
+      closeRegions(regions);
+      throw error;
+    }
+  }
+
+  /** Labels of the hosts that can be read: those with a pinned signer. */
+  hosts(): string[] {
+    return pinnedHosts(this.trust);
+  }
+
+  /** The host asked for, or the only one. Throws E_USAGE. */
+  host(): string {
+    const { authority, host } = this.#order;
+    const hosts = this.hosts();
+    const chosen = host ?? (authority.kind === "config" ? authority.loaded.config.host : hosts.length === 1 ? hosts[0] : undefined);
+    if (chosen === undefined) {
+      const which = hosts.length === 0 ? "no host has a pinned signer" : `there are several hosts: ${hosts.join(", ")}`;
+      throw new ColdkeepError("E_USAGE", which, { hint: hosts.length === 0 ? "Add the host's signer line to the kit." : "Give --host LABEL." });
+    }
+    if (hosts.includes(chosen)) return chosen;
+    throw new ColdkeepError("E_SIGNER", `no signer is pinned for host "${chosen}"`, { hint: `Pinned are: ${hosts.join(", ") || "none"}. Add its signer line to the kit, or give --signer.` });
+  }
+
+  /** The host's archives; gaps, forks and unknown signers are told. */
+  async survey(host: string): Promise<Survey> {
+    const survey = await surveyHost(this.reachable, host, this.trust);
+    const { emit } = this.#order;
+    for (const { region, fault } of survey.faulty) emit({ kind: "warning", message: `region "${region}": ${fault.message}`, hint: fault.hint });
+    for (const finding of chainFindings(survey.archives)) emit({ kind: "warning", message: finding.message });
+    return survey;
+  }
+
+  /** The archive asked for: an id, the start of one, or the latest. Throws E_NOT_FOUND, E_SIGNER. */
+  choose(survey: Survey, wanted: string | undefined): SeenArchive {
+    if (wanted !== undefined && wanted !== "latest") {
+      const id = findId(wanted, survey.archives.map(({ header }) => header.id), "archive");
+      const found = survey.archives.find(({ header }) => header.id === id);
+      if (found !== undefined) return found;
+    }
+    const latest = latestArchive(survey.archives);
+    const stranger = newerUnknown(survey, latest);
+    if (stranger !== undefined) throw new ColdkeepError("E_SIGNER", `region "${stranger.region}" holds a newer archive: ${stranger.fault.message}`, { hint: "Name the archive to use with --archive ID, or add the signer to the kit if that host is yours." });
+    if (latest === undefined) throw new ColdkeepError("E_NOT_FOUND", "there is no archive yet", { hint: "Make one with `coldkeep backup`." });
+    const { emit } = this.#order;
+    if (latest.header.status === "partial") emit({ kind: "warning", message: `no complete archive exists; ${latest.header.id} is partial: some of its sources could not be read` });
+    return latest;
+  }
+
+  /** The host's archive of `wanted` with its whole manifest. */
+  async archive(wanted: string | undefined): Promise<{ seen: SeenArchive; manifest: Manifest; survey: Survey }> {
+    const survey = await this.survey(this.host());
+    const seen = this.choose(survey, wanted);
+    return { seen, survey, manifest: await loadManifest(this.reachable, seen, this.trust) };
+  }
+
+  /** Reads stored objects of an archive, regions that hold it whole first. */
+  objects(seen: SeenArchive): ObjectSource {
+    const holders = this.reachable.filter(({ name }) => seen.regions.includes(name));
+    const others = this.reachable.filter((region) => !holders.includes(region));
+    return new ObjectSource(seen.header.host, [...holders, ...others], this.#order.emit, this.#order.signal);
+  }
+
+  /** Opens an archive's catalog. Throws E_IDENTITY when no identity at hand opens it. */
+  async catalog(seen: SeenArchive, manifest: Manifest): Promise<CatalogReader> {
+    if (this.identities.length === 0) throw new ColdkeepError("E_IDENTITY", "nothing at hand opens the catalog", { hint: "Give --kit FILE, or --config FILE on the host itself." });
+    const reader = await SealedReader.create(this.objects(seen), this.identities);
+    return CatalogReader.open(manifest, reader, this.cache);
+  }
+
+  close(): void {
+    closeRegions(this.regions);
+    if (this.#ownCache) rmSync(this.cache.directory, { recursive: true, force: true });
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+async function trustOf(authority: Authority, regions: readonly Region[], host: string | undefined): Promise<{ trust: Trust; identities: string[] }> {
+  switch (authority.kind) {
+    case "config": {
+      const setup = readHostSetup(authority.loaded);
+      return { trust: setup.trust, identities: [setup.keys.catalogIdentity] };
+    }
+    case "kit":
+      return { trust: { vault: authority.kit.vault, signers: authority.kit.signers }, identities: authority.kit.identities };
+    case "signers":
+      return { trust: await bareTrust(authority.signers, regions, host), identities: [] };
+  }
+}
+
+/** With a region and a key only: the vault is what the marker says, and the signature must fit the key given. */
+async function bareTrust(signers: readonly (PinnedSigner | BareSigner)[], regions: readonly Region[], host: string | undefined): Promise<Trust> {
+  const [region] = regions;
+  const vault = region === undefined ? null : await readMarker(region);
+  if (region === undefined || vault === null) throw new ColdkeepError("E_REGION", "the region holds no vault", { hint: "Check its URL." });
+  const isBare = signers.some((signer) => signer.role === "host" && signer.host === null);
+  const label = host ?? (isBare ? await onlyHost(region) : undefined);
+  const pinned = signers.map((signer): PinnedSigner => (signer.role === "host" && signer.host === null ? { role: "host", host: label ?? "", key: signer.key } : signer));
+  return { vault, signers: pinned };
+}
+
+/** The host of a vault that holds one. Throws E_USAGE for several. */
+async function onlyHost(region: Region): Promise<string> {
+  const hosts = new Set<string>();
+  for await (const { key } of region.store.list("hosts/")) {
+    const host = parseObjectKey(key)?.host;
+    if (host !== undefined) hosts.add(host);
+    if (hosts.size > 1) break;
+  }
+  const [only] = hosts;
+  if (only !== undefined && hosts.size === 1) return only;
+  throw new ColdkeepError("E_USAGE", hosts.size === 0 ? "the region holds no host's archives" : "the vault holds several hosts", { hint: "Give --host LABEL." });
+}
