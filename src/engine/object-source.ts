@@ -40,9 +40,12 @@ export class ObjectSource {
     });
   }
 
-  /** Bytes of the object as stored, unchecked but for the object's size: what they decrypt to must be checked. */
-  async range(object: ListedObject, offset: number, length: number, first = 0): Promise<Fetched> {
-    return this.#fromAny(object, first, (region, key) => this.#part(region, key, object, offset, length));
+  /**
+   * Bytes of the object as stored, unchecked but for the object's size, and the region they came from: whoever checks them
+   * says `noteBad` when they are wrong, and asks again.
+   */
+  async part(object: ListedObject, offset: number, length: number, first = 0): Promise<{ bytes: Fetched; region: string }> {
+    return this.#fromAny(object, first, async (region, key) => ({ bytes: await this.#part(region, key, object, offset, length), region: region.name }));
   }
 
   /** The age header and payload nonce, checked against the signed digest. */
@@ -91,13 +94,10 @@ export class ObjectSource {
     this.#emit({ kind: "warning", message: `${messageOf(error)}; ${object.kind} ${object.id} is taken from another region if one has it` });
   }
 
-  /** Takes back a verdict: the damage was found only after decryption, in bytes of that region. */
-  noteBad(regionName: string, objectId: string, message: string): void {
+  /** The bytes a region gave turned out wrong: it is not asked for this object again. */
+  noteBad(regionName: string, object: ListedObject, message: string): void {
     const region = this.#regions.find(({ name }) => name === regionName);
-    if (region !== undefined && !this.#bad.has(`${regionName} ${objectId}`)) {
-      this.#bad.add(`${regionName} ${objectId}`);
-      this.#emit({ kind: "warning", message });
-    }
+    if (region !== undefined) this.#note(region, object, new ColdkeepError("E_OBJECT", `region "${regionName}": ${message}`));
   }
 }
 

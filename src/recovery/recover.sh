@@ -258,7 +258,7 @@ open_object() {
   key=$(key_of "$1" "$2") && rm -f "$scratch/plain"
   if grep -Fqx "$key" "$scratch/bad"; then return 1; fi
   age -d -i "$kit" -o "$scratch/plain" "$region/$key" 2>"$scratch/error" </dev/null ||
-    die 1 "the kit does not open $key: $(head -n 1 "$scratch/error")"
+    die 1 "the kit does not open $key, or $scratch_in is full: $(head -n 1 "$scratch/error")"
 }
 
 # cut_frame OFFSET LENGTH LIMIT: the zstd frame there in scratch/plain, unpacked, never more than LIMIT bytes and one.

@@ -41,6 +41,7 @@ export async function openS3Client(url: S3Url, credentials: S3Credentials, timeo
     responseChecksumValidation: "WHEN_REQUIRED",
     expectContinueHeader: false,
     followRegionRedirects: false,
+    logger: SILENT,
     ...(url.endpoint !== undefined && { endpoint: url.endpoint }),
     ...providerRegion(url),
     ...(credentials.kind === "keys" && { credentials: credentials.keys }),
@@ -48,6 +49,11 @@ export async function openS3Client(url: S3Url, credentials: S3Credentials, timeo
   };
   return { sdk, client: new sdk.S3Client(config), lastDate: () => last };
 }
+
+function ignore(): void {}
+
+/** Without one the SDK writes to the terminal of its own accord, which is not its to talk to. */
+const SILENT = { trace: ignore, debug: ignore, info: ignore, warn: ignore, error: ignore };
 
 /** A server of one's own mostly ignores the name; the provider's own address is made from it. */
 function providerRegion(url: S3Url): { region?: string } {

@@ -303,8 +303,7 @@ describe("hostile catalogs, rightly signed", () => {
   const renamed = (fields: Line): ArchiveOptions => ({
     alter: (lines) => lines.map((line) => {
       if (line["path"] !== "/x") return line;
-      const { path: _, ...rest } = line;
-      return { ...rest, ...fields };
+      return { ...Object.fromEntries(Object.entries(line).filter(([name]) => name !== "path")), ...fields };
     }),
   });
   const cases: [string, Item[], ArchiveOptions][] = [

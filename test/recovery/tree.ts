@@ -66,7 +66,7 @@ export function seenTree(folder: string, catalogued: ReadonlySet<string>): Map<s
   const found = new Map<string, Seen>();
   const groups = new Map<bigint, string>();
   const visit = (path: Buffer): void => {
-    for (const name of readdirSync(Buffer.concat([Buffer.from(folder), path]), { encoding: "buffer" }).sort(Buffer.compare)) {
+    for (const name of readdirSync(Buffer.concat([Buffer.from(folder), path]), { encoding: "buffer" }).sort((a, b) => a.compare(b))) {
       const below = Buffer.concat([path, Buffer.from("/"), name]);
       const key = below.toString("latin1");
       const full = Buffer.concat([Buffer.from(folder), below]);

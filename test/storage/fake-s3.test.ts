@@ -1,5 +1,5 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { mkdtempSync, rmSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseRegionUrl, type S3Url } from "../../src/storage/region-url.ts";
@@ -53,6 +53,18 @@ describe("what is sent", () => {
     });
     expect(Object.keys(volume?.headers ?? {}).filter((name) => name.includes("checksum") || name === "transfer-encoding" || name === "expect")).toEqual([]);
     expect(catalog?.headers["x-amz-storage-class"]).toBeUndefined();
+    store.close();
+  });
+
+  test("a body that cannot be read ends the put at once, and the SDK prints nothing", async () => {
+    const warn = vi.spyOn(console, "warn");
+    const store = await open(plain, "unreadable");
+    const startMs = performance.now();
+    // A folder can be opened and has a size, but every read of it fails.
+    const put = store.put("x", { path: folder, sizeBytes: statSync(folder).size }, { sha256: digestOf(Buffer.alloc(0)) });
+    await expect(put).rejects.toThrow(/EISDIR/);
+    expect(performance.now() - startMs).toBeLessThan(350);
+    expect(warn).not.toHaveBeenCalled();
     store.close();
   });
 

@@ -119,11 +119,12 @@ describe("reading", () => {
   test("an endless or oversized body is cut off, not collected", async () => {
     await raw.put("small", body, { sha256, overwrite: true });
     fake.onRequest = () => ({ kind: "endless" });
+    await expect(readAll(raw, "small", { offset: 0, length: 4 })).rejects.toThrow(/more than the 4 bytes announced/);
     await expect(retrying().fetchBytes("small", { range: { offset: 0, length: 4 }, maxBytes: 1_000 })).rejects.toMatchObject({ fault: "corrupt" });
     fake.onRequest = () => undefined;
     await raw.put("long", bytes, { sha256: digestOf(bytes), overwrite: true });
     await expect(retrying().fetchBytes("long", { maxBytes: 1_000 })).rejects.toMatchObject({ fault: "corrupt" });
-    expect(fake.requests.filter(({ operation }) => operation === "GetObject")).toHaveLength(2);
+    expect(fake.requests.filter(({ operation }) => operation === "GetObject")).toHaveLength(3);
   });
 
   test("pieces of two versions of an object are never joined", async () => {
@@ -157,6 +158,13 @@ describe("reading", () => {
     expect(keys).toEqual(Array.from({ length: 350 }, (_, index) => `many/${String(index).padStart(4, "0")}`));
     expect(fake.requests.some(({ query }) => query.get("start-after") === "p/many/0199")).toBe(true);
   });
+});
+
+test("a listing without order is not gone on with, since keys could be left out", async () => {
+  for (let index = 0; index < 350; index++) fake.bucket("vault").set(`p/loose/${String(index).padStart(4, "0")}`, body);
+  let page = 0;
+  fake.onRequest = ({ operation }) => (operation !== "ListObjects" ? undefined : ++page === 3 ? { kind: "reset" } : { kind: "unordered" });
+  await expect(listAll(retrying(), "loose/")).rejects.toMatchObject({ retryable: false, message: expect.stringContaining("does not list in order") as string });
 });
 
 describe("the budget", () => {
@@ -207,8 +215,9 @@ describe("the budget", () => {
   test("a success in between gives it back", async () => {
     const region = retrying({ budgetMs: 400, random: () => 0.6 });
     for (let round = 0; round < 4; round++) {
-      fake.onRequest = firstTimes(1, "HeadObject", { kind: "status", status: 503, code: "SlowDown" });
-      expect(await region.head("absent")).toBeNull();
+      fake.onRequest = firstTimes(1, "GetObject", { kind: "status", status: 503, code: "SlowDown" });
+      // An answer nobody wants is an answer all the same.
+      await expect(region.get("absent")).rejects.toMatchObject({ fault: "missing" });
     }
     expect(waits.reduce((sum, { waitMs }) => sum + waitMs, 0)).toBeGreaterThan(400);
   });

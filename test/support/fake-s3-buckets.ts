@@ -121,7 +121,7 @@ function list(request: FakeRequest, bucket: FakeBucket, settings: BucketSettings
   const token = request.query.get("continuation-token");
   const after = token === null ? (request.query.get("start-after") ?? "") : Buffer.from(token, "base64url").toString();
   const size = Math.min(Number(request.query.get("max-keys") ?? "1000"), settings.pageSize);
-  const encode = request.query.get("encoding-type") === "url" ? encodeURIComponent : escapeXml;
+  const encode = request.query.get("encoding-type") === "url" ? encodeForm : escapeXml;
   const matching = bucket.keys().filter((key) => key.startsWith(prefix) && Buffer.compare(Buffer.from(key), Buffer.from(after)) > 0);
   const page = matching.slice(0, size);
   const more = matching.length > page.length;
@@ -131,9 +131,14 @@ function list(request: FakeRequest, bucket: FakeBucket, settings: BucketSettings
     return `<Contents><Key>${encode(key)}</Key><LastModified>${time}</LastModified><ETag>${escapeXml(etagOf(kept?.bytes ?? Buffer.alloc(0)))}</ETag><Size>${kept?.bytes.length}</Size><StorageClass>${kept?.storageClass ?? "STANDARD"}</StorageClass></Contents>`;
   });
   const next = more ? `<NextContinuationToken>${Buffer.from(page.at(-1) ?? "").toString("base64url")}</NextContinuationToken>` : "";
-  const encoding = encode === encodeURIComponent ? "<EncodingType>url</EncodingType>" : "";
+  const encoding = encode === encodeForm ? "<EncodingType>url</EncodingType>" : "";
   const body = `<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>${request.bucket}</Name><Prefix>${encode(prefix)}</Prefix>${encoding}<KeyCount>${page.length}</KeyCount><MaxKeys>${size}</MaxKeys><IsTruncated>${more}</IsTruncated>${next}${contents.join("")}</ListBucketResult>`;
   return { status: 200, headers: { "content-type": "application/xml" }, body: Buffer.from(body) };
+}
+
+/** Amazon writes a space as `+` here. */
+function encodeForm(text: string): string {
+  return encodeURIComponent(text).replaceAll("%20", "+");
 }
 
 function etagOf(bytes: Buffer): string {

@@ -35,7 +35,9 @@ export type Fault =
   /** The right answer, late. */
   | { kind: "delay"; ms: number }
   /** A listing that always says there is another page, under the same token. */
-  | { kind: "same-page" };
+  | { kind: "same-page" }
+  /** A page of a listing back to front, as from a store without order. */
+  | { kind: "unordered" };
 
 export type FakeS3Options = {
   buckets: readonly string[];
@@ -178,6 +180,8 @@ async function send(
       return writeEndless(response, carryOut());
     case "same-page":
       return write(response, request, repeatPage(carryOut()));
+    case "unordered":
+      return write(response, request, reversePage(carryOut()));
     case undefined:
       return write(response, request, carryOut());
   }
@@ -211,6 +215,11 @@ function repeatPage(page: Answer): Answer {
     .toString()
     .replace(/<NextContinuationToken>.*?<\/NextContinuationToken>/, "")
     .replace(/<IsTruncated>\w+<\/IsTruncated>/, "<IsTruncated>true</IsTruncated><NextContinuationToken>again</NextContinuationToken>");
+  return { ...page, body: Buffer.from(text) };
+}
+
+function reversePage(page: Answer): Answer {
+  const text = page.body.toString().replace(/<Contents>.*<\/Contents>/s, (all) => all.split(/(?<=<\/Contents>)/).toReversed().join(""));
   return { ...page, body: Buffer.from(text) };
 }
 

@@ -1,0 +1,49 @@
+/** `coldkeep restore`: files back from an archive, on any machine. */
+import { resolve } from "node:path";
+import { runRestore, type RestoreReport } from "../engine/restore/run.ts";
+import type { ExitStatus } from "../errors.ts";
+import { formatDuration, formatSize } from "../units.ts";
+import type { CommandContext } from "./command.ts";
+import { emitTo } from "./emit.ts";
+import { openVault } from "./open.ts";
+import type { RestoreOptions } from "./verb-options.ts";
+
+const LISTED_MAX = 1000;
+
+/** `/etc/` and `/etc` mean the same; relative paths are no entry paths and are refused later. */
+function entryPath(given: string): string {
+  return given.length > 1 ? given.replace(/\/+$/, "") : given;
+}
+
+export async function run(context: CommandContext, args: readonly string[], options: RestoreOptions): Promise<ExitStatus> {
+  const { terminal, signal } = context;
+  using vault = await openVault(context, options);
+  const report = await runRestore({
+    vault,
+    archive: options.archive,
+    paths: args.map(entryPath),
+    target: resolve(context.cwd, options.to),
+    merge: options.merge,
+    numericOwner: options.numericOwner,
+    emit: emitTo(terminal),
+    signal,
+  });
+  if (terminal.wantsJson) terminal.json(documentOf(report));
+  else tell(context, report);
+  return report.exitStatus;
+}
+
+function documentOf({ exitStatus: _, lost, ...rest }: RestoreReport): Record<string, unknown> {
+  return { ...rest, lostTotal: lost.length, lost: lost.slice(0, LISTED_MAX).map((path) => path.toWellFormed()) };
+}
+
+function tell({ terminal }: CommandContext, report: RestoreReport): void {
+  for (const path of report.lost) terminal.warn(`${path} is lost: no region has its bytes right`);
+  for (const { what, count, examples } of report.notKept) {
+    terminal.warn(`not given back: ${what} of ${count} ${count === 1 ? "entry" : "entries"}, like ${examples.slice(0, 3).join(", ")}`);
+  }
+  const proven = report.bytes - report.bytesWritten;
+  terminal.say(`restored ${report.entries} entries of archive ${report.archive} of ${report.host}, ${formatSize(report.bytes)}, in ${formatDuration(report.durationMs)}`);
+  if (report.resumed) terminal.say(`went on with an earlier restore: ${formatSize(Math.max(0, proven))} were there already`);
+  if (report.damaged.length > 0) terminal.say(`${report.damaged.length} objects were bad in one region and taken from another; run \`coldkeep verify\``);
+}
