@@ -5,16 +5,18 @@ import { fsPath } from "./long-path.ts";
 import { RestoreTarget, type TargetOptions } from "./restore-target.ts";
 
 /**
- * Makes the directory (mode 0700; its parent must exist) or checks that it is empty, unless `merge`. Once a restore.
- * Throws E_REFUSED when it holds anything, E_DISK when it cannot be made or read.
+ * Makes the directory (mode 0700; its parent must exist) or checks that it is empty, unless `merge`. Once a restore. What is
+ * called `own` does not count. Returns whether it was made. Throws E_REFUSED when it holds anything, E_DISK when it cannot
+ * be made or read.
  */
-export function prepareTarget(dir: string, merge: boolean): void {
+export function prepareTarget(dir: string, merge: boolean, own?: string): boolean {
   let names: string[];
   try {
     mkdirSync(fsPath(dir), { mode: 0o700 });
-    return;
+    return true;
   } catch (cause) {
-    if (systemCode(cause) !== "EEXIST") throw new ColdkeepError("E_DISK", `cannot make ${dir}: ${messageOf(cause)}`, { cause });
+    const hint = systemCode(cause) === "ENOENT" ? "Make the directory it lies in first, or correct the path." : undefined;
+    if (systemCode(cause) !== "EEXIST") throw new ColdkeepError("E_DISK", `cannot make ${dir}: ${messageOf(cause)}`, { hint, cause });
   }
   try {
     names = readdirSync(fsPath(dir));
@@ -22,8 +24,8 @@ export function prepareTarget(dir: string, merge: boolean): void {
     throw new ColdkeepError("E_DISK", `cannot read ${dir}: ${messageOf(cause)}`, { cause });
   }
   // A freshly made file system is empty but for this.
-  const found = names.find((name) => name !== "lost+found");
-  if (found === undefined || merge) return;
+  const found = names.find((name) => name !== "lost+found" && name !== own);
+  if (found === undefined || merge) return false;
   throw new ColdkeepError("E_REFUSED", `${dir} is not empty`, { hint: "Name an empty or new directory, or add --merge to write over what is there." });
 }
 

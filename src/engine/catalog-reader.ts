@@ -1,21 +1,23 @@
 /** Reads an archive's catalog: the root, and only the segments that are asked for, kept in a cache on this machine. */
 import { sha256Hex } from "../codec/digest.ts";
 import { decompressFrame } from "../codec/zstd.ts";
-import { ColdkeepError } from "../errors.ts";
+import { ColdkeepError, messageOf } from "../errors.ts";
 import { parseCatalogRoot, ROOT_BYTES_MAX, type CatalogRoot, type SegmentReference } from "../format/catalog-root.ts";
 import { parseCatalogLine } from "../format/entry-parse.ts";
-import type { CatalogLine } from "../format/entry.ts";
+import { isContinuation, type CatalogLine } from "../format/entry.ts";
 import { isWithin } from "../format/entry-path.ts";
 import type { ListedObject } from "../format/manifest.ts";
 import { comparePaths } from "../format/path-order.ts";
+import { LINE_BYTES_MAX } from "../format/segment.ts";
 import type { CatalogCache } from "../state/catalog-cache.ts";
+import { MIB } from "../units.ts";
 import { eachOf, type Manifest } from "./manifests.ts";
 import type { SealedReader } from "./object-source.ts";
 
 const FETCHES_AT_ONCE = 8;
 /** Segments this near to each other are fetched as one range. */
 const GAP_BYTES = 128 * 1024;
-const RANGE_BYTES_MAX = 8 * 1024 * 1024;
+const RANGE_BYTES_MAX = 8 * MIB;
 
 type Range = { object: ListedObject; offset: number; length: number; segments: SegmentReference[] };
 
@@ -38,8 +40,10 @@ export class CatalogReader {
     const objects = new Map(manifest.objects.map((object) => [object.id, object]));
     const object = objects.get(place.object);
     if (object?.kind !== "catalog") throw new ColdkeepError("E_FORMAT", `archive ${id} does not list its own catalog root`);
+    // zstd makes what it cannot compress hardly longer.
+    if (place.length > ROOT_BYTES_MAX + MIB) throw new ColdkeepError("E_FORMAT", `the catalog root of ${id} is ${place.length} bytes long, more than it may be`);
     const frame = await reader.read(object, place.offset, place.length);
-    const text = decompressFrame(frame, Math.min(place.size, ROOT_BYTES_MAX));
+    const text = open(frame, Math.min(place.size, ROOT_BYTES_MAX), `the catalog root of ${id}`);
     if (text.length !== place.size || sha256Hex(text) !== place.sha256) throw new ColdkeepError("E_OBJECT", `the catalog root of ${id} does not match its digest`);
     const root = parseCatalogRoot(text, `archive ${id}`);
     if (root.head.id !== id || root.head.vault !== vault || root.head.host !== host) {
@@ -92,7 +96,7 @@ export class CatalogReader {
     for (const segment of range.segments) {
       const start = segment.offset - range.offset;
       const frame = bytes.subarray(start, start + segment.length);
-      const text = decompressFrame(frame, segment.size);
+      const text = open(frame, segment.size, `a segment of catalog ${segment.object}`);
       if (sha256Hex(text) !== segment.sha256) throw new ColdkeepError("E_OBJECT", `a segment of catalog ${segment.object} does not match its digest`);
       this.#cache.keep(segment.sha256, frame);
     }
@@ -104,19 +108,59 @@ export class CatalogReader {
   }
 }
 
-/** The lines of segments in a cache. Throws E_DISK when one is gone, E_FORMAT when a line is malformed or out of order. */
+/** Decompresses a frame whose bytes are authentic: what is wrong with it, its writer did. Throws E_FORMAT. */
+function open(frame: Buffer, maxBytes: number, what: string): Buffer {
+  try {
+    return decompressFrame(frame, maxBytes);
+  } catch (cause) {
+    throw new ColdkeepError("E_FORMAT", `${what} cannot be read: ${messageOf(cause)}`, { cause });
+  }
+}
+
+/**
+ * The lines of segments in a cache, in order. Throws E_DISK when one is gone; E_FORMAT when a line is malformed or out of
+ * order, when a path comes twice, or lies below what is no directory.
+ */
 export function* catalogLines(segments: readonly SegmentReference[], cache: CatalogCache): Generator<CatalogLine> {
-  let before = "";
+  const order = new LineOrder();
   for (const segment of segments) {
     const text = cache.text(segment.sha256, segment.size);
     if (text === undefined) throw new ColdkeepError("E_DISK", `a catalog segment is gone from ${cache.directory}`, { hint: "Run the command again." });
+    let isFirst = true;
     for (const raw of text.toString().split("\n")) {
       if (raw === "") continue;
+      if (raw.length > LINE_BYTES_MAX) throw new ColdkeepError("E_FORMAT", `a line of the catalog is over ${LINE_BYTES_MAX} bytes long`);
       const line = parseCatalogLine(raw);
-      const order = before === "" ? -1 : comparePaths(before, line.path);
-      if (order > 0 || (order === 0 && !("at" in line))) throw new ColdkeepError("E_FORMAT", `the catalog is out of order at ${line.path.toWellFormed()}`);
-      before = line.path;
+      if (isFirst) checkStart(segment, line);
+      isFirst = false;
+      order.check(line);
       yield line;
     }
+  }
+}
+
+/** Looking up a path relies on what the root says of where its segments begin. */
+function checkStart(segment: SegmentReference, line: CatalogLine): void {
+  const at = isContinuation(line) ? line.at : undefined;
+  if (segment.first === line.path && segment.at === at) return;
+  throw new ColdkeepError("E_FORMAT", `a segment of the catalog begins with ${line.path.toWellFormed()}, and its root says ${segment.first.toWellFormed()}`);
+}
+
+class LineOrder {
+  #before = "";
+  #at = -1;
+  /** The last entry that is no directory: all that lies below it would follow at once. */
+  #leaf = "";
+
+  check(line: CatalogLine): void {
+    const order = this.#before === "" ? -1 : comparePaths(this.#before, line.path);
+    const at = isContinuation(line) ? line.at : -1;
+    if (order > 0 || (order === 0 && at <= this.#at)) throw new ColdkeepError("E_FORMAT", `the catalog is out of order at ${line.path.toWellFormed()}`);
+    if (order < 0 && this.#leaf !== "" && isWithin(line.path, this.#leaf)) {
+      throw new ColdkeepError("E_FORMAT", `the catalog has ${line.path.toWellFormed()} below ${this.#leaf.toWellFormed()}, which is no directory`);
+    }
+    this.#before = line.path;
+    this.#at = at;
+    if (!isContinuation(line)) this.#leaf = line.type === "dir" ? "" : line.path;
   }
 }

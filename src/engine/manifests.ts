@@ -5,7 +5,7 @@ import { idTimeMs } from "../format/id.ts";
 import { MANIFEST_HEAD_BYTES, OBJECT_LIST_BYTES_MAX, parseObjectList, type ListedObject, type ManifestHeader } from "../format/manifest.ts";
 import { keyPrefix, objectKey, parseObjectKey, type KeyKind } from "../format/object-key.ts";
 import { newestFirst, type SeenArchive } from "../policy/latest.ts";
-import type { StoredObject } from "../storage/object-store.ts";
+import { StoreError, type StoredObject } from "../storage/object-store.ts";
 import type { Region } from "./region.ts";
 import { ManifestFault, verifyHead, type Trust } from "./trust.ts";
 
@@ -15,7 +15,10 @@ export type Manifest = { header: ManifestHeader; sha256: string; bytes: Buffer; 
 /** A manifest that did not verify, in one region. */
 export type FaultyManifest = { id: string; region: string; fault: ManifestFault };
 
-export type Survey = { archives: SeenArchive[]; faulty: FaultyManifest[] };
+/** A region that failed while it was asked; what it alone holds was not seen. */
+export type LostRegion = { region: Region; error: unknown };
+
+export type Survey = { archives: SeenArchive[]; faulty: FaultyManifest[]; lost: LostRegion[] };
 
 const HEADS_AT_ONCE = 16;
 
@@ -39,32 +42,59 @@ export async function eachOf<T>(items: readonly T[], atOnce: number, work: (item
   );
 }
 
-/** The archives (or checkpoints) of a host in all `regions`, verified, and the manifests that did not verify. */
-export async function surveyHost(regions: readonly Region[], host: string, trust: Trust, kind: "archive" | "checkpoint" = "archive"): Promise<Survey> {
-  const listings = await Promise.all(regions.map(async (region) => ({ region, objects: await listObjects(region, host, kind) })));
-  const ids = [...new Set(listings.flatMap(({ objects }) => [...objects.keys()]))];
-  const survey: Survey = { archives: [], faulty: [] };
+/**
+ * The archives (or checkpoints) of a host in all `regions`, verified, and the manifests that did not verify. A region that
+ * fails is `lost`, and holds nothing then. Throws StoreError when every region fails, E_INTERRUPTED.
+ */
+export async function surveyHost(
+  regions: readonly Region[],
+  host: string,
+  trust: Trust,
+  kind: "archive" | "checkpoint" = "archive",
+  signal?: AbortSignal,
+): Promise<Survey> {
+  const survey: Survey = { archives: [], faulty: [], lost: [] };
+  const listings = await askEach(regions, (region) => listObjects(region, host, kind, signal), survey.lost, signal);
+  const ids = [...new Set(listings.flatMap(({ answer }) => [...answer.keys()]))];
   await eachOf(ids, HEADS_AT_ONCE, async (id) => {
-    const holders = listings.filter(({ objects }) => objects.has(id));
-    await surveyOne(id, holders, { host, trust, kind }, survey);
+    const holders = listings.filter(({ answer }) => answer.has(id));
+    await surveyOne(id, holders, { host, trust, kind, signal }, survey);
   });
-  return { ...survey, archives: newestFirst(survey.archives) };
+  const lost = new Set(survey.lost.map(({ region }) => region.name));
+  if (lost.size === regions.length) throw survey.lost[0]?.error;
+  const archives = survey.archives.map((archive) => ({ ...archive, regions: archive.regions.filter((name) => !lost.has(name)) }));
+  return { ...survey, archives: newestFirst(archives) };
 }
 
-type Holder = { region: Region; objects: Map<string, StoredObject> };
+export type Answered<T> = { region: Region; answer: T };
+
+/** Asks all regions at once; those that fail go to `lost`. Throws E_INTERRUPTED. */
+export async function askEach<T>(regions: readonly Region[], ask: (region: Region) => Promise<T>, lost: LostRegion[], signal?: AbortSignal): Promise<Answered<T>[]> {
+  const answers = await Promise.allSettled(regions.map(async (region) => ({ region, answer: await ask(region) })));
+  signal?.throwIfAborted();
+  return answers.flatMap((result, i) => {
+    if (result.status === "fulfilled") return [result.value];
+    const region = regions[i];
+    if (region !== undefined) lost.push({ region, error: result.reason });
+    return [];
+  });
+}
+
+type Asked = { host: string; trust: Trust; kind: "archive" | "checkpoint"; signal: AbortSignal | undefined };
 
 /** Takes the first region whose head verifies; others count as holders by the size of what they list. */
-async function surveyOne(id: string, holders: readonly Holder[], asked: { host: string; trust: Trust; kind: "archive" | "checkpoint" }, survey: Survey): Promise<void> {
+async function surveyOne(id: string, holders: readonly Answered<Map<string, StoredObject>>[], asked: Asked, survey: Survey): Promise<void> {
   for (const { region } of holders) {
     try {
-      const { header, line } = await readHead(region, asked.host, id, asked.trust, asked.kind);
+      const { header, line } = await readHead(region, id, asked);
       const sizeBytes = manifestBytes(line.length, header);
-      const regions = holders.filter(({ objects }) => objects.get(id)?.sizeBytes === sizeBytes).map((holder) => holder.region.name);
+      const regions = holders.filter(({ answer }) => answer.get(id)?.sizeBytes === sizeBytes).map((holder) => holder.region.name);
       survey.archives.push({ header, sha256: sha256Hex(line), regions });
       return;
     } catch (error) {
-      if (!(error instanceof ManifestFault)) throw error;
-      survey.faulty.push({ id, region: region.name, fault: error });
+      asked.signal?.throwIfAborted();
+      if (error instanceof ManifestFault) survey.faulty.push({ id, region: region.name, fault: error });
+      else if (!survey.lost.some((lost) => lost.region === region)) survey.lost.push({ region, error });
     }
   }
 }
@@ -76,9 +106,9 @@ function manifestBytes(lineBytes: number, header: ManifestHeader): number {
   return lineBytes + 1 + SIGNATURE_LINE_BYTES + header.objects.size;
 }
 
-async function readHead(region: Region, host: string, id: string, trust: Trust, kind: "archive" | "checkpoint"): Promise<{ header: ManifestHeader; line: Buffer }> {
+async function readHead(region: Region, id: string, { host, trust, kind, signal }: Asked): Promise<{ header: ManifestHeader; line: Buffer }> {
   const key = objectKey(host, kind, id);
-  const bytes = await region.store.fetchBytes(key, { range: { offset: 0, length: MANIFEST_HEAD_BYTES }, maxBytes: MANIFEST_HEAD_BYTES });
+  const bytes = await region.store.fetchBytes(key, { range: { offset: 0, length: MANIFEST_HEAD_BYTES }, maxBytes: MANIFEST_HEAD_BYTES, signal });
   return verifyHead(bytes, { type: kind === "archive" ? "manifest" : "checkpoint", host, id }, trust);
 }
 
@@ -93,15 +123,16 @@ export function parseManifest(bytes: Buffer, expected: { type: "manifest" | "che
 }
 
 /** The whole manifest of an archive from the first region where it is intact. Throws E_OBJECT. */
-export async function loadManifest(regions: readonly Region[], archive: SeenArchive, trust: Trust): Promise<Manifest> {
+export async function loadManifest(regions: readonly Region[], archive: SeenArchive, trust: Trust, signal?: AbortSignal): Promise<Manifest> {
   const { host, id, type } = archive.header;
   const maxBytes = MANIFEST_HEAD_BYTES + OBJECT_LIST_BYTES_MAX;
   let last: unknown;
   for (const region of regions.filter(({ name }) => archive.regions.includes(name))) {
     try {
-      const bytes = await region.store.fetchBytes(objectKey(host, type === "manifest" ? "archive" : "checkpoint", id), { maxBytes });
+      const bytes = await region.store.fetchBytes(objectKey(host, type === "manifest" ? "archive" : "checkpoint", id), { maxBytes, signal });
       return parseManifest(bytes, { type, host, id }, trust);
     } catch (error) {
+      signal?.throwIfAborted();
       last = error;
     }
   }

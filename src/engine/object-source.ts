@@ -5,10 +5,24 @@ import { sha256Hex } from "../codec/digest.ts";
 import { ColdkeepError, messageOf } from "../errors.ts";
 import type { ListedObject } from "../format/manifest.ts";
 import { objectKey } from "../format/object-key.ts";
+import { StoreError } from "../storage/object-store.ts";
 import type { Emit } from "./events.ts";
 import type { Region } from "./region.ts";
 
 type Fetched = Buffer<ArrayBuffer>;
+
+export type RangeOptions = {
+  /** Index of the region that is asked first. */
+  first?: number;
+  /** Regions whose bytes of this very range were found wrong. */
+  except?: ReadonlySet<string>;
+};
+
+/** Whether an error says that the object is bad in a region; every other error says nothing about the object. */
+function isDamage(error: unknown): boolean {
+  if (error instanceof StoreError) return error.fault === "missing" || error.fault === "corrupt";
+  return !(error instanceof ColdkeepError) || error.code === "E_OBJECT" || error.code === "E_FORMAT";
+}
 
 /** Fetches the objects of one host, region after region in order of preference. */
 export class ObjectSource {
@@ -16,8 +30,12 @@ export class ObjectSource {
   readonly #regions: readonly Region[];
   readonly #emit: Emit;
   readonly #signal: AbortSignal | undefined;
-  /** Object and region pairs found bad: named once, not asked again. */
+  /** Object and region pairs found bad: named once, and asked last for what other regions do not have right either. */
   readonly #bad = new Set<string>();
+  /** Regions that could not be asked: named once. */
+  readonly #silent = new Set<string>();
+  /** Objects whose other region was named. */
+  readonly #told = new Set<string>();
 
   constructor(host: string, regions: readonly Region[], emit: Emit, signal?: AbortSignal) {
     this.host = host;
@@ -26,14 +44,15 @@ export class ObjectSource {
     this.#signal = signal;
   }
 
-  /** Objects that had to be taken from another region than the first, as `region id`. */
+  /** Objects that a region has missing or wrong, as `region id`. */
   get damaged(): ReadonlySet<string> {
     return this.#bad;
   }
 
-  /** The whole object, its digest checked. `region` starts the order. Throws E_OBJECT when no region has it right. */
+  /** The whole object, its digest checked. `first` starts the order. Throws E_OBJECT when no region has it right, E_STORE when one cannot be asked. */
   async whole(object: ListedObject, first = 0): Promise<Fetched> {
-    return this.#fromAny(object, first, async (region, key) => {
+    const except = new Set(this.#regions.map(({ name }) => name).filter((name) => this.#isBad(name, object)));
+    return this.#fromAny(object, { first, except }, async (region, key) => {
       const bytes = await region.store.fetchBytes(key, { maxBytes: object.sizeBytes, sizeBytes: object.sizeBytes, signal: this.#signal });
       if (sha256Hex(bytes) !== object.sha256) throw new ColdkeepError("E_OBJECT", `region "${region.name}": ${key} does not match its digest`);
       return bytes;
@@ -42,15 +61,15 @@ export class ObjectSource {
 
   /**
    * Bytes of the object as stored, unchecked but for the object's size, and the region they came from: whoever checks them
-   * says `noteBad` when they are wrong, and asks again.
+   * says `noteBad` when they are wrong, and asks again without that region. Throws E_OBJECT, E_STORE as `whole`.
    */
-  async part(object: ListedObject, offset: number, length: number, first = 0): Promise<{ bytes: Fetched; region: string }> {
-    return this.#fromAny(object, first, async (region, key) => ({ bytes: await this.#part(region, key, object, offset, length), region: region.name }));
+  async part(object: ListedObject, offset: number, length: number, options: RangeOptions = {}): Promise<{ bytes: Fetched; region: string }> {
+    return this.#fromAny(object, options, async (region, key) => ({ bytes: await this.#part(region, key, object, offset, length), region: region.name }));
   }
 
   /** The age header and payload nonce, checked against the signed digest. */
   async head(object: ListedObject, first = 0): Promise<Fetched> {
-    return this.#fromAny(object, first, async (region, key) => {
+    return this.#fromAny(object, { first }, async (region, key) => {
       const bytes = await this.#part(region, key, object, 0, object.head.lengthBytes);
       if (sha256Hex(bytes) !== object.head.sha256) throw new ColdkeepError("E_OBJECT", `region "${region.name}": the head of ${key} does not match its digest`);
       return bytes;
@@ -59,7 +78,15 @@ export class ObjectSource {
 
   /** Runs `use` on what each region holds until one is right; for reads whose check lies in the decryption. */
   async checkedRange<T>(object: ListedObject, offset: number, length: number, use: (bytes: Fetched) => T): Promise<T> {
-    return this.#fromAny(object, 0, async (region, key) => use(await this.#part(region, key, object, offset, length)));
+    return this.#fromAny(object, {}, async (region, key) => {
+      const bytes = await this.#part(region, key, object, offset, length);
+      try {
+        return use(bytes);
+      } catch (cause) {
+        if (!(cause instanceof ColdkeepError) || cause.code !== "E_OBJECT") throw cause;
+        throw new ColdkeepError("E_OBJECT", `region "${region.name}": ${key} is damaged: ${cause.message}`, { cause });
+      }
+    });
   }
 
   async #part(region: Region, key: string, object: ListedObject, offset: number, length: number): Promise<Fetched> {
@@ -68,36 +95,70 @@ export class ObjectSource {
     return bytes;
   }
 
-  async #fromAny<T>(object: ListedObject, first: number, fetch: (region: Region, key: string) => Promise<T>): Promise<T> {
+  /** Regions not known to have the object wrong come first: of a partly damaged copy, other ranges may still be right. */
+  #order(object: ListedObject, { first = 0, except }: RangeOptions): Region[] {
+    const turned = [...this.#regions.slice(first % this.#regions.length), ...this.#regions.slice(0, first % this.#regions.length)];
+    const asked = turned.filter(({ name }) => except?.has(name) !== true);
+    return [...asked.filter(({ name }) => !this.#isBad(name, object)), ...asked.filter(({ name }) => this.#isBad(name, object))];
+  }
+
+  async #fromAny<T>(object: ListedObject, options: RangeOptions, fetch: (region: Region, key: string) => Promise<T>): Promise<T> {
     const key = objectKey(this.host, object.kind, object.id);
     const reasons: string[] = [];
-    for (let i = 0; i < this.#regions.length; i++) {
-      const region = this.#regions[(first + i) % this.#regions.length];
-      if (region === undefined || this.#bad.has(`${region.name} ${object.id}`)) continue;
+    let unasked: StoreError | undefined;
+    for (const region of this.#order(object, options)) {
       try {
-        return await fetch(region, key);
+        const fetched = await fetch(region, key);
+        this.#tellTaken(region, object);
+        return fetched;
       } catch (error) {
         if (this.#signal?.aborted === true) throw error;
+        if (isDamage(error)) this.#note(region, object, messageOf(error));
+        else if (error instanceof StoreError) unasked = this.#cannotAsk(region, error);
+        else throw error;
         reasons.push(messageOf(error));
-        this.#note(region, object, error);
       }
     }
-    throw new ColdkeepError("E_OBJECT", `${object.kind} ${object.id} is right in no region: ${reasons.join("; ") || "found bad before"}`, {
+    const what = `${object.kind} ${object.id}`;
+    if (unasked !== undefined) {
+      // Nothing is lost while a region that may have it does not answer.
+      throw new ColdkeepError("E_STORE", `${what} cannot be read now: ${reasons.join("; ")}`, { hint: unasked.hint, cause: unasked });
+    }
+    throw new ColdkeepError("E_OBJECT", `${what} is right in no region: ${reasons.join("; ") || "found bad before"}`, {
       hint: "Run `coldkeep verify` to see what else is damaged; files that need this object cannot be restored from these regions.",
     });
   }
 
-  #note(region: Region, object: ListedObject, error: unknown): void {
-    const pair = `${region.name} ${object.id}`;
-    if (this.#bad.has(pair)) return;
-    this.#bad.add(pair);
-    this.#emit({ kind: "warning", message: `${messageOf(error)}; ${object.kind} ${object.id} is taken from another region if one has it` });
+  #isBad(regionName: string, { id }: ListedObject): boolean {
+    return this.#bad.has(`${regionName} ${id}`);
   }
 
-  /** The bytes a region gave turned out wrong: it is not asked for this object again. */
+  #note(region: Region, object: ListedObject, message: string): void {
+    if (this.#isBad(region.name, object)) return;
+    this.#bad.add(`${region.name} ${object.id}`);
+    this.#emit({ kind: "warning", message });
+  }
+
+  #cannotAsk(region: Region, error: StoreError): StoreError {
+    if (!this.#silent.has(region.name)) {
+      this.#silent.add(region.name);
+      this.#emit({ kind: "warning", message: `${messageOf(error)}; other regions are asked instead`, hint: error.hint });
+    }
+    return error;
+  }
+
+  #tellTaken(region: Region, object: ListedObject): void {
+    if (this.#bad.size === 0 || this.#told.has(object.id) || this.#isBad(region.name, object)) return;
+    const bad = this.#regions.filter(({ name }) => this.#isBad(name, object)).map(({ name }) => `"${name}"`);
+    if (bad.length === 0) return;
+    this.#told.add(object.id);
+    this.#emit({ kind: "warning", message: `${object.kind} ${object.id} is bad in region ${bad.join(", ")} and taken from region "${region.name}"` });
+  }
+
+  /** The bytes a region gave turned out wrong. */
   noteBad(regionName: string, object: ListedObject, message: string): void {
     const region = this.#regions.find(({ name }) => name === regionName);
-    if (region !== undefined) this.#note(region, object, new ColdkeepError("E_OBJECT", `region "${regionName}": ${message}`));
+    if (region !== undefined) this.#note(region, object, `region "${regionName}": ${message}`);
   }
 }
 

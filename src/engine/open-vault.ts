@@ -60,6 +60,8 @@ export class OpenVault {
   readonly cache: CatalogCache;
   readonly #order: ReadingOrder;
   readonly #ownCache: boolean;
+  /** One for each archive, so that what was found bad is known to all readers. */
+  readonly #sources = new Map<string, ObjectSource>();
 
   private constructor(order: ReadingOrder, trust: Trust, regions: Region[], reachable: Region[], identities: string[]) {
     this.#order = order;
@@ -138,9 +140,13 @@ export class OpenVault {
 
   /** Reads stored objects of an archive, regions that hold it whole first. */
   objects(seen: SeenArchive): ObjectSource {
+    const known = this.#sources.get(seen.header.id);
+    if (known !== undefined) return known;
     const holders = this.reachable.filter(({ name }) => seen.regions.includes(name));
     const others = this.reachable.filter((region) => !holders.includes(region));
-    return new ObjectSource(seen.header.host, [...holders, ...others], this.#order.emit, this.#order.signal);
+    const source = new ObjectSource(seen.header.host, [...holders, ...others], this.#order.emit, this.#order.signal);
+    this.#sources.set(seen.header.id, source);
+    return source;
   }
 
   /** Opens an archive's catalog. Throws E_IDENTITY when no identity at hand opens it. */

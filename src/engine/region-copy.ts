@@ -4,20 +4,26 @@ import { ColdkeepError, messageOf } from "../errors.ts";
 import type { ListedObject } from "../format/manifest.ts";
 import { objectKey } from "../format/object-key.ts";
 import { MANIFEST_HEAD_BYTES, OBJECT_LIST_BYTES_MAX } from "../format/manifest.ts";
+import { MIB } from "../units.ts";
 import type { Emit } from "./events.ts";
 import { eachOf, listObjects, type Manifest } from "./manifests.ts";
 import { ObjectSource } from "./object-source.ts";
 import type { Region } from "./region.ts";
 
 const COPIES_AT_ONCE = 4;
+/** Bytes of objects on their way from one region to another, unless a single one is larger. */
+const COPY_BYTES_MAX = 256 * MIB;
 /** A quarter of the time deleted archives' objects are kept: a look-up older than this is made again. */
 const LOOKUP_VALID_MS = (72 * 3_600_000) / 4;
 
 /** Which objects of a list a region holds at another size, or not at all. */
-type Shortfall = { missing: ListedObject[]; wrong: ListedObject[] };
+export type Shortfall = { missing: ListedObject[]; wrong: ListedObject[] };
 
-/** Looks up presence and size of every object afresh. A listing is a hint only: what it does not show is asked for by name. */
-async function shortfall(region: Region, host: string, objects: readonly ListedObject[], signal: AbortSignal | undefined): Promise<Shortfall> {
+/**
+ * Looks up presence and size of every object afresh. A listing is a hint only: what it does not show is asked for by name.
+ * Throws StoreError.
+ */
+export async function shortfall(region: Region, host: string, objects: readonly ListedObject[], signal: AbortSignal | undefined): Promise<Shortfall> {
   const [volumes, catalogs] = await Promise.all([listObjects(region, host, "volume", signal), listObjects(region, host, "catalog", signal)]);
   const found: Shortfall = { missing: [], wrong: [] };
   await eachOf(objects, COPIES_AT_ONCE, async (object) => {
@@ -75,7 +81,9 @@ async function copyObjects(region: Region, objects: readonly ListedObject[], cop
   if (others.length === 0) return 0;
   const source = new ObjectSource(copy.host, others, copy.emit, copy.signal);
   let copiedBytes = 0;
-  await eachOf(objects, COPIES_AT_ONCE, async (object) => {
+  const largest = Math.max(...objects.map(({ sizeBytes }) => sizeBytes));
+  const atOnce = Math.min(COPIES_AT_ONCE, Math.max(1, Math.floor(COPY_BYTES_MAX / largest)));
+  await eachOf(objects, atOnce, async (object) => {
     const bytes = await source.whole(object);
     await region.store.put(objectKey(copy.host, object.kind, object.id), bytes, { sha256: object.sha256, signal: copy.signal });
     copiedBytes += bytes.length;

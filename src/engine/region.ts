@@ -47,9 +47,9 @@ export function closeRegions(regions: readonly Region[]): void {
 }
 
 /** The vault id in a region's marker, or null when there is none. Throws StoreError, E_FORMAT. */
-export async function readMarker(region: Region): Promise<string | null> {
+export async function readMarker(region: Region, signal?: AbortSignal): Promise<string | null> {
   try {
-    const bytes = await region.store.fetchBytes(VAULT_MARKER_KEY, { maxBytes: MARKER_BYTES_MAX });
+    const bytes = await region.store.fetchBytes(VAULT_MARKER_KEY, { maxBytes: MARKER_BYTES_MAX, signal });
     return parseVaultMarker(bytes, `region "${region.name}"`);
   } catch (error) {
     if (error instanceof StoreError && error.fault === "missing") return null;
@@ -58,8 +58,8 @@ export async function readMarker(region: Region): Promise<string | null> {
 }
 
 /** Refuses a region that holds no vault or another one: most often a disk that is not mounted. Throws E_REGION. */
-export async function requireVault(region: Region, vault: string): Promise<void> {
-  const found = await readMarker(region);
+export async function requireVault(region: Region, vault: string, signal?: AbortSignal): Promise<void> {
+  const found = await readMarker(region, signal);
   if (found === vault) return;
   const what = found === null ? "holds no vault" : `holds the vault ${found}, not ${vault}`;
   throw new ColdkeepError("E_REGION", `region "${region.name}" (${region.store.location}) ${what}`, {
@@ -69,10 +69,11 @@ export async function requireVault(region: Region, vault: string): Promise<void>
 
 /**
  * The regions that answer and hold the vault; the others are named and left out.
- * Throws E_REGION when none is left.
+ * Throws E_REGION when none is left, and the signal's reason.
  */
-export async function reachableRegions(regions: readonly Region[], vault: string, emit: Emit): Promise<Region[]> {
-  const faults = await Promise.all(regions.map((region) => requireVault(region, vault).then(() => null, (error: unknown) => error)));
+export async function reachableRegions(regions: readonly Region[], vault: string, emit: Emit, signal?: AbortSignal): Promise<Region[]> {
+  const faults = await Promise.all(regions.map((region) => requireVault(region, vault, signal).then(() => null, (error: unknown) => error)));
+  signal?.throwIfAborted();
   faults.forEach((fault) => {
     if (fault === null) return;
     emit({ kind: "warning", message: messageOf(fault), hint: fault instanceof ColdkeepError ? fault.hint : undefined });

@@ -6,13 +6,19 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, w
 import { join } from "node:path";
 import { sha256Hex } from "../codec/digest.ts";
 import { decompressFrame } from "../codec/zstd.ts";
+import { stateFault } from "./database.ts";
 
 export class CatalogCache {
   readonly directory: string;
 
+  /** Throws E_DISK. */
   constructor(directory: string) {
     this.directory = directory;
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    try {
+      mkdirSync(directory, { recursive: true, mode: 0o700 });
+    } catch (error) {
+      throw stateFault(directory, error);
+    }
   }
 
   #path(sha256: string): string {
@@ -47,11 +53,15 @@ export class CatalogCache {
     return undefined;
   }
 
-  /** Keeps a frame. Written under another name first, so that a killed run leaves no half of one. */
+  /** Keeps a frame. Written under another name first, so that a killed run leaves no half of one. Throws E_DISK. */
   keep(sha256: string, frame: Uint8Array): void {
     const path = this.#path(sha256);
-    writeFileSync(`${path}.new`, frame, { mode: 0o600 });
-    renameSync(`${path}.new`, path);
+    try {
+      writeFileSync(`${path}.new`, frame, { mode: 0o600 });
+      renameSync(`${path}.new`, path);
+    } catch (error) {
+      throw stateFault(this.directory, error);
+    }
   }
 
   /** Removes every segment not in `needed`. */

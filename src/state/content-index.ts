@@ -4,10 +4,9 @@
  */
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
 import type { ContentFilter } from "./content-filter.ts";
-import { openStateDatabase } from "./database.ts";
+import { StateDatabase, stateFault } from "./database.ts";
 
 /** Where one piece of content lies. */
 export type ContentPlace = { volume: string; frame: readonly [number, number]; offset: number; length: number };
@@ -19,28 +18,26 @@ const SCHEMA = `
     offset INTEGER NOT NULL, length INTEGER NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL);`;
 
+const FIND = "SELECT volume.id, position, frame, offset, length, crc FROM content JOIN volume ON number = content.volume WHERE sha256 = ?";
+const INSERT = "INSERT OR REPLACE INTO content VALUES (?, ?, ?, ?, ?, ?, ?)";
+const SET_FACT = "INSERT OR REPLACE INTO fact VALUES (?, ?)";
+
 type Row = { id: string; position: number; frame: number; offset: number; length: number; crc: number };
 
 export class ContentIndex {
   readonly #directory: string;
-  readonly #database: DatabaseSync;
-  readonly #find: StatementSync;
-  readonly #insert: StatementSync;
-  readonly #volumeNumbers = new Map<string, number>();
+  readonly #database: StateDatabase;
   #added = false;
 
+  /** Throws E_DISK. */
   constructor(stateDir: string) {
     this.#directory = stateDir;
-    this.#database = openStateDatabase(join(stateDir, "content.db"), SCHEMA);
-    this.#find = this.#database.prepare(
-      "SELECT volume.id, position, frame, offset, length, crc FROM content JOIN volume ON number = content.volume WHERE sha256 = ?",
-    );
-    this.#insert = this.#database.prepare("INSERT OR REPLACE INTO content VALUES (?, ?, ?, ?, ?, ?, ?)");
+    this.#database = new StateDatabase(join(stateDir, "content.db"), SCHEMA);
   }
 
   /** The place of a digest, if it is known and its row is sound. */
   find(sha256: string): ContentPlace | undefined {
-    const row = this.#row(sha256);
+    const row: unknown = this.#database.run(() => this.#database.statement(FIND).get(Buffer.from(sha256, "hex")));
     if (row === undefined) return undefined;
     // The columns are typed by the statement above; the check below covers their values.
     const { id, position, frame, offset, length, crc } = row as Row;
@@ -48,36 +45,37 @@ export class ContentIndex {
     return rowCheck(sha256, place) === crc ? place : undefined;
   }
 
-  #row(sha256: string): unknown {
-    try {
-      return this.#find.get(Buffer.from(sha256, "hex"));
-    } catch {
-      return undefined; // a damaged page: as good as not known
-    }
-  }
-
-  /** Adds the content of one volume, known from now on. One transaction. */
+  /** Adds the content of one volume, known from now on. One transaction. Throws E_DISK. */
   add(volume: string, pieces: Iterable<readonly [sha256: string, place: ContentPlace]>): void {
-    this.#markChanged();
-    this.#database.exec("BEGIN");
-    const number = this.#volumeNumber(volume);
-    for (const [sha256, place] of pieces) {
-      const [position, frame] = place.frame;
-      this.#insert.run(Buffer.from(sha256, "hex"), number, position, frame, place.offset, place.length, rowCheck(sha256, place));
-    }
-    this.#database.exec("COMMIT");
+    this.#database.transaction(() => {
+      this.#forgetFilter();
+      const number = this.#volumeNumber(volume);
+      const insert = this.#database.statement(INSERT);
+      for (const [sha256, place] of pieces) {
+        const [position, frame] = place.frame;
+        insert.run(Buffer.from(sha256, "hex"), number, position, frame, place.offset, place.length, rowCheck(sha256, place));
+      }
+    });
+    this.#added = true;
   }
 
   /** Forgets everything, for `state rebuild`. */
   clear(): void {
-    this.#markChanged();
-    this.#database.exec("DELETE FROM content; DELETE FROM volume");
-    this.#volumeNumbers.clear();
+    this.#database.transaction(() => {
+      for (const table of ["content", "volume", "fact"]) this.#database.statement(`DELETE FROM ${table}`).run();
+    });
   }
 
-  /** Whether nothing is known: a first run, or lost state. */
-  isEmpty(): boolean {
-    return this.#database.prepare("SELECT 1 FROM volume LIMIT 1").get() === undefined;
+  /**
+   * Whether everything the archives hold is known here: not in a new or lost database, nor where learning was cut short.
+   */
+  get isLearnt(): boolean {
+    return this.#fact("learnt") !== undefined;
+  }
+
+  /** Everything the archives hold was added. */
+  noteLearnt(): void {
+    this.#database.run(() => this.#database.statement(SET_FACT).run("learnt", "yes"));
   }
 
   /** Fills the filter with every known digest, from its saved form where that is current. */
@@ -87,20 +85,26 @@ export class ContentIndex {
       filter.bytes().set(saved);
       return;
     }
-    for (const row of this.#database.prepare("SELECT sha256 FROM content").iterate()) {
-      const sha256 = row["sha256"];
-      if (sha256 instanceof Uint8Array) filter.add(Buffer.from(sha256).toString("hex"));
-    }
+    this.#database.run(() => {
+      for (const row of this.#database.statement("SELECT sha256 FROM content").iterate()) {
+        const sha256 = row["sha256"];
+        if (sha256 instanceof Uint8Array) filter.add(Buffer.from(sha256).toString("hex"));
+      }
+    });
   }
 
-  /** Saves the filter beside the database, so that the next night need not read the whole table. */
+  /** Saves the filter beside the database, so that the next night need not read the whole table. Throws E_DISK. */
   saveFilter(filter: ContentFilter): void {
     if (!this.#added) return;
     const path = this.#filterPath();
     const bytes = filter.bytes();
-    writeFileSync(`${path}.new`, bytes, { mode: 0o600 });
-    renameSync(`${path}.new`, path);
-    this.#database.prepare("INSERT OR REPLACE INTO fact VALUES ('filter', ?)").run(String(crc32(bytes)));
+    try {
+      writeFileSync(`${path}.new`, bytes, { mode: 0o600 });
+      renameSync(`${path}.new`, path);
+    } catch (error) {
+      throw stateFault(path, error);
+    }
+    this.#database.run(() => this.#database.statement(SET_FACT).run("filter", String(crc32(bytes))));
   }
 
   close(): void {
@@ -112,30 +116,28 @@ export class ContentIndex {
   }
 
   /** From the first change on until the filter is saved again, the saved one is stale. */
-  #markChanged(): void {
-    if (this.#added) return;
-    this.#added = true;
-    this.#database.exec("DELETE FROM fact WHERE name = 'filter'");
+  #forgetFilter(): void {
+    if (!this.#added) this.#database.statement("DELETE FROM fact WHERE name = 'filter'").run();
+  }
+
+  #fact(name: string): unknown {
+    return this.#database.run(() => this.#database.statement("SELECT value FROM fact WHERE name = ?").get(name)?.["value"]);
   }
 
   #savedFilter(): Buffer | undefined {
-    const fact = this.#database.prepare("SELECT value FROM fact WHERE name = 'filter'").get();
-    if (fact === undefined) return undefined;
+    const check = this.#fact("filter");
+    if (check === undefined) return undefined;
     try {
       const bytes = readFileSync(this.#filterPath());
-      return String(crc32(bytes)) === fact["value"] ? bytes : undefined;
+      return String(crc32(bytes)) === check ? bytes : undefined;
     } catch {
       return undefined;
     }
   }
 
   #volumeNumber(id: string): number {
-    const known = this.#volumeNumbers.get(id);
-    if (known !== undefined) return known;
-    this.#database.prepare("INSERT OR IGNORE INTO volume (id) VALUES (?)").run(id);
-    const number = Number(this.#database.prepare("SELECT number FROM volume WHERE id = ?").get(id)?.["number"]);
-    this.#volumeNumbers.set(id, number);
-    return number;
+    this.#database.statement("INSERT OR IGNORE INTO volume (id) VALUES (?)").run(id);
+    return Number(this.#database.statement("SELECT number FROM volume WHERE id = ?").get(id)?.["number"]);
   }
 }
 

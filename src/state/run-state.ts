@@ -3,10 +3,9 @@
  * its runs. A cache: everything here can be learnt again from the regions.
  */
 import { join } from "node:path";
-import type { DatabaseSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
 import type { ListedObject } from "../format/manifest.ts";
-import { openStateDatabase } from "./database.ts";
+import { StateDatabase } from "./database.ts";
 
 /** A stored object, with the fingerprints of the recipients it is encrypted to (its `set` means nothing outside a manifest). */
 export type KnownObject = ListedObject & { recipients: string[] };
@@ -19,92 +18,101 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS receipt (region TEXT NOT NULL, id TEXT NOT NULL, PRIMARY KEY (region, id)) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;`;
 
+/** The newest archive this host committed. */
+export type Latest = { id: string; sha256: string; sequence: number };
+
+/** Every method throws E_DISK where the state cannot be read or kept. */
 export class RunState {
-  readonly #database: DatabaseSync;
+  readonly #database: StateDatabase;
 
   constructor(stateDir: string) {
-    this.#database = openStateDatabase(join(stateDir, "runs.db"), SCHEMA);
+    this.#database = new StateDatabase(join(stateDir, "runs.db"), SCHEMA);
   }
 
-  /** Notes stored objects, and where one was confirmed. */
   noteObjects(objects: readonly KnownObject[]): void {
-    const insert = this.#database.prepare("INSERT OR REPLACE INTO object VALUES (?, ?, ?)");
-    this.#database.exec("BEGIN");
-    for (const object of objects) {
-      const line = JSON.stringify(object);
-      insert.run(object.id, line, crc32(line));
-    }
-    this.#database.exec("COMMIT");
+    this.#database.transaction(() => {
+      const insert = this.#database.statement("INSERT OR REPLACE INTO object VALUES (?, ?, ?)");
+      for (const object of objects) {
+        const line = JSON.stringify(object);
+        insert.run(object.id, line, crc32(line));
+      }
+    });
   }
 
   /** Every stored object this host remembers; damaged rows are left out. */
   objects(): Map<string, KnownObject> {
-    const found = new Map<string, KnownObject>();
-    for (const row of this.#database.prepare("SELECT line, crc FROM object").iterate()) {
-      const line = String(row["line"]);
-      if (crc32(line) !== row["crc"]) continue;
-      // The check above proves that this is the text `noteObjects` wrote.
-      const object = JSON.parse(line) as KnownObject;
-      found.set(object.id, object);
-    }
-    return found;
+    return this.#database.run(() => {
+      const found = new Map<string, KnownObject>();
+      for (const row of this.#database.statement("SELECT line, crc FROM object").iterate()) {
+        const line = String(row["line"]);
+        if (crc32(line) !== row["crc"]) continue;
+        // The check above proves that this is the text `noteObjects` wrote.
+        const object = JSON.parse(line) as KnownObject;
+        found.set(object.id, object);
+      }
+      return found;
+    });
   }
 
-  /** Forgets objects that nothing lists any more. */
+  /** Forgets objects that no region holds any more. */
   forgetObjects(ids: Iterable<string>): void {
-    const remove = this.#database.prepare("DELETE FROM object WHERE id = ?");
-    this.#database.exec("BEGIN");
-    for (const id of ids) remove.run(id);
-    this.#database.exec("COMMIT");
+    this.#database.transaction(() => {
+      for (const id of ids) {
+        this.#database.statement("DELETE FROM object WHERE id = ?").run(id);
+        this.#database.statement("DELETE FROM receipt WHERE id = ?").run(id);
+      }
+    });
   }
 
   noteReceipt(region: string, id: string): void {
-    this.#database.prepare("INSERT OR IGNORE INTO receipt VALUES (?, ?)").run(region, id);
+    this.#database.run(() => this.#database.statement("INSERT OR IGNORE INTO receipt VALUES (?, ?)").run(region, id));
   }
 
   /** Ids confirmed in a region by an earlier put: what to go by while the region does not answer. */
   receipts(region: string): Set<string> {
-    const rows = this.#database.prepare("SELECT id FROM receipt WHERE region = ?").all(region);
+    const rows = this.#database.run(() => this.#database.statement("SELECT id FROM receipt WHERE region = ?").all(region));
     return new Set(rows.map((row) => String(row["id"])));
   }
 
   /** Before the first manifest of an archive is put. */
   noteIntent(intent: Intent): void {
-    this.#setFact("intent", JSON.stringify(intent));
+    this.#setFact("intent", intent);
   }
 
   clearIntent(): void {
-    this.#database.exec("DELETE FROM fact WHERE name = 'intent'");
+    this.#database.run(() => this.#database.statement("DELETE FROM fact WHERE name = 'intent'").run());
   }
 
   /** The archive an earlier run was about to commit and never heard of again. */
   intent(): Intent | undefined {
-    return this.#jsonFact("intent");
+    return this.#fact("intent");
   }
 
-  /** The newest archive this host committed. */
-  noteLatest(latest: { id: string; sha256: string; sequence: number }): void {
-    this.#setFact("latest", JSON.stringify(latest));
+  noteLatest(latest: Latest): void {
+    this.#setFact("latest", latest);
   }
 
-  latest(): { id: string; sha256: string; sequence: number } | undefined {
-    return this.#jsonFact("latest");
+  latest(): Latest | undefined {
+    return this.#fact("latest");
   }
 
   clear(): void {
-    this.#database.exec("DELETE FROM object; DELETE FROM receipt; DELETE FROM fact");
+    this.#database.transaction(() => {
+      for (const table of ["object", "receipt", "fact"]) this.#database.statement(`DELETE FROM ${table}`).run();
+    });
   }
 
   close(): void {
     this.#database.close();
   }
 
-  #setFact(name: string, value: string): void {
-    this.#database.prepare("INSERT OR REPLACE INTO fact VALUES (?, ?)").run(name, `${crc32(value)} ${value}`);
+  #setFact(name: string, fact: Intent | Latest): void {
+    const value = JSON.stringify(fact);
+    this.#database.run(() => this.#database.statement("INSERT OR REPLACE INTO fact VALUES (?, ?)").run(name, `${crc32(value)} ${value}`));
   }
 
-  #jsonFact<T>(name: string): T | undefined {
-    const row = this.#database.prepare("SELECT value FROM fact WHERE name = ?").get(name);
+  #fact<T extends Intent | Latest>(name: string): T | undefined {
+    const row = this.#database.run(() => this.#database.statement("SELECT value FROM fact WHERE name = ?").get(name));
     const match = /^(\d+) (.*)$/s.exec(String(row?.["value"] ?? ""));
     if (match?.[2] === undefined || crc32(match[2]) !== Number(match[1])) return undefined;
     // The check above proves that this is the text `#setFact` wrote.

@@ -20,6 +20,10 @@ export type Rgw = {
   endpoints: S3Endpoint[];
   /** Ends every process that was started and removes the data; for a server of COLDKEEP_TEST_S3, nothing. */
   stop(): Promise<void>;
+  /** Kills the gateway of an endpoint as a crash would. Throws for a server of COLDKEEP_TEST_S3. */
+  crash(index: number): Promise<void>;
+  /** Starts a killed gateway again, at its old address. */
+  revive(index: number): Promise<void>;
 };
 
 export type RgwRegion = { name: string; tls?: boolean };
@@ -35,19 +39,28 @@ const run = promisify(execFile);
  */
 export async function startRgw(regions: readonly RgwRegion[]): Promise<Rgw> {
   const named = process.env["COLDKEEP_TEST_S3"];
-  if (named !== undefined && named !== "") return { endpoints: pickEndpoints(named, regions), stop: async () => undefined };
+  if (named !== undefined && named !== "") return { endpoints: pickEndpoints(named, regions), stop: async () => undefined, crash: notOurs, revive: notOurs };
   const cluster = new Cluster(mkdtempSync(join(tmpdir(), "coldkeep-rgw-")));
   try {
     await cluster.startMonitor();
     await cluster.startDisk();
     const endpoints: S3Endpoint[] = [];
     for (const region of regions) endpoints.push(await cluster.startGateway(region));
-    return { endpoints, stop: () => cluster.stop() };
+    const gateway = (index: number): Gateway => cluster.gateways[index] ?? raise(`no gateway ${index}`);
+    return { endpoints, stop: () => cluster.stop(), crash: (index) => cluster.crash(gateway(index)), revive: (index) => cluster.revive(gateway(index)) };
   } catch (error) {
     const told = cluster.logs();
     await cluster.stop();
     throw new Error(`the Ceph cluster did not start: ${String(error)}\n${told}`, { cause: error });
   }
+}
+
+function raise(message: string): never {
+  throw new Error(message);
+}
+
+async function notOurs(): Promise<void> {
+  raise("only a gateway started here can be killed; unset COLDKEEP_TEST_S3");
 }
 
 function pickEndpoints(json: string, regions: readonly RgwRegion[]): S3Endpoint[] {
@@ -68,7 +81,10 @@ function isEndpoint(value: unknown): value is S3Endpoint {
   return ["region", "endpoint", "accessKeyId", "secretAccessKey"].every((name) => typeof Reflect.get(value, name) === "string");
 }
 
+type Gateway = { name: string; args: readonly string[]; port: number; child: ChildProcess };
+
 class Cluster {
+  readonly gateways: Gateway[] = [];
   readonly #folder: string;
   readonly #conf: string;
   readonly #fsid = randomUUID();
@@ -127,10 +143,23 @@ class Cluster {
       certificate === undefined
         ? `beast endpoint=127.0.0.1:${port}`
         : `beast ssl_endpoint=127.0.0.1:${port} ssl_certificate=${certificate.certPath} ssl_private_key=${certificate.keyPath}`;
-    this.#spawn(`rgw-${name}`, "radosgw", ["-n", "client.admin", "-f", ...place, `--rgw-frontends=${front}`]);
+    const args = ["-n", "client.admin", "-f", ...place, `--rgw-frontends=${front}`];
+    this.gateways.push({ name, args, port, child: this.#spawn(`rgw-${name}`, "radosgw", args) });
     await this.#until(`the gateway of ${name}`, () => answers(port));
     const endpoint = `${tls === true ? "https" : "http"}://127.0.0.1:${port}`;
     return { region: name, endpoint, ...keys, ...(certificate !== undefined && { ca: certificate.certPath }) };
+  }
+
+  async crash({ child }: Gateway): Promise<void> {
+    const ended = new Promise((resolve) => child.once("exit", resolve));
+    child.kill("SIGKILL");
+    await ended;
+    this.#children.splice(this.#children.indexOf(child), 1);
+  }
+
+  async revive(gateway: Gateway): Promise<void> {
+    gateway.child = this.#spawn(`rgw-${gateway.name}`, "radosgw", gateway.args);
+    await this.#until(`the gateway of ${gateway.name}`, () => answers(gateway.port));
   }
 
   /** The end of every log, for a failed start. */
@@ -155,11 +184,12 @@ class Cluster {
     return join(this.#folder, name);
   }
 
-  #spawn(name: string, program: string, args: readonly string[]): void {
+  #spawn(name: string, program: string, args: readonly string[]): ChildProcess {
     const log = openSync(this.#path(`log/${name}.out`), "a");
     const child = spawn(program, ["-c", this.#conf, ...args], { stdio: ["ignore", log, log] });
     child.on("error", () => undefined);
     this.#children.push(child);
+    return child;
   }
 
   async #ceph(...args: string[]): Promise<string> {

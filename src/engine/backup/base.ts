@@ -1,9 +1,8 @@
 /** What a run builds on: the archive before, and which stored objects may be named again. */
 import { fingerprintSet } from "./recipient-sets.ts";
 import type { Manifest } from "../manifests.ts";
-import { loadManifest, listObjects, surveyHost } from "../manifests.ts";
+import { askEach, loadManifest, listObjects, surveyHost, type LostRegion } from "../manifests.ts";
 import type { KnownObject, RunState } from "../../state/run-state.ts";
-import type { SeenArchive } from "../../policy/latest.ts";
 import type { SegmentReference } from "../../format/catalog-root.ts";
 import type { Region } from "../region.ts";
 import type { Trust } from "../trust.ts";
@@ -16,50 +15,73 @@ export function knownObjects(manifest: Manifest): KnownObject[] {
   return manifest.objects.map((object) => ({ ...object, recipients: manifest.header.recipientSets[object.set] ?? [] }));
 }
 
-export type Reusable = { volumes: string[]; catalogs: string[]; objects: Map<string, KnownObject> };
+export type Reusable = {
+  volumes: string[];
+  catalogs: string[];
+  objects: Map<string, KnownObject>;
+  /** Known objects that no region shows. */
+  gone: string[];
+};
 
 /**
  * Which known objects may be named again: encrypted to today's recipients, and held at their full size by as many of the
- * reachable regions as an archive needs copies.
+ * regions that answer as an archive needs copies. Regions that fail go to `lost`.
  */
 export async function reusableObjects(
   known: Map<string, KnownObject>,
   regions: readonly Region[],
   wanted: { host: string; copies: number; volumeRecipients: string[]; catalogRecipients: string[] },
+  lost: LostRegion[],
+  signal: AbortSignal,
 ): Promise<Reusable> {
-  const listings = await Promise.all(
-    regions.map(async (region) => {
-      const [volumes, catalogs] = await Promise.all([listObjects(region, wanted.host, "volume"), listObjects(region, wanted.host, "catalog")]);
-      return new Map([...volumes, ...catalogs].map(([id, object]) => [id, object.sizeBytes]));
-    }),
-  );
-  const needed = Math.min(wanted.copies, regions.length);
+  const listings = await askEach(regions, (region) => sizesIn(region, wanted.host, signal), lost, signal);
+  const needed = Math.min(wanted.copies, listings.length);
+  const holders = ({ id, sizeBytes }: KnownObject): number => listings.filter(({ answer }) => answer.get(id) === sizeBytes).length;
   const sets = { volume: fingerprintSet(wanted.volumeRecipients).join(), catalog: fingerprintSet(wanted.catalogRecipients).join() };
   const usable = [...known.values()].filter(
-    (object) => object.recipients.join() === sets[object.kind] && listings.filter((held) => held.get(object.id) === object.sizeBytes).length >= needed,
+    (object) => object.recipients.join() === sets[object.kind] && holders(object) >= needed,
   );
   return {
     volumes: usable.filter(({ kind }) => kind === "volume").map(({ id }) => id),
     catalogs: usable.filter(({ kind }) => kind === "catalog").map(({ id }) => id),
     objects: new Map(usable.map((object) => [object.id, object])),
+    gone: [...known.values()].filter((object) => holders(object) === 0).map(({ id }) => id),
   };
 }
 
+/** Sizes of the stored objects of a host in a region, by id. */
+async function sizesIn(region: Region, host: string, signal: AbortSignal): Promise<Map<string, number>> {
+  const [volumes, catalogs] = await Promise.all([listObjects(region, host, "volume", signal), listObjects(region, host, "catalog", signal)]);
+  return new Map([...volumes, ...catalogs].map(([id, object]) => [id, object.sizeBytes]));
+}
+
 /** Everything this host is known to have stored: by its state, its last archive, and checkpoints of unfinished runs. */
-export async function collectKnown(state: RunState, base: Manifest | null, regions: readonly Region[], host: string, trust: Trust): Promise<Map<string, KnownObject>> {
+export async function collectKnown(
+  state: RunState,
+  base: Manifest | null,
+  regions: readonly Region[],
+  host: string,
+  trust: Trust,
+  signal?: AbortSignal,
+): Promise<Map<string, KnownObject>> {
   const known = state.objects();
-  const checkpoints = await newCheckpoints(base, regions, host, trust);
+  const checkpoints = await newCheckpoints(base, regions, host, trust, signal);
   for (const manifest of [...checkpoints, ...(base === null ? [] : [base])]) {
     for (const object of knownObjects(manifest)) known.set(object.id, object);
   }
   return known;
 }
 
-/** Checkpoints younger than the last archive: what they name may still be of use. */
-export async function newCheckpoints(base: Manifest | null, regions: readonly Region[], host: string, trust: Trust): Promise<Manifest[]> {
-  const { archives } = await surveyHost(regions, host, trust, "checkpoint");
-  const young = archives.filter((checkpoint: SeenArchive) => checkpoint.header.sequence > (base?.header.sequence ?? 0));
-  return Promise.all(young.map((checkpoint) => loadManifest(regions, checkpoint, trust)));
+/**
+ * Checkpoints younger than the last archive: what they name may still be of use. One that no region gives whole is of none,
+ * and neither is a region that fails.
+ */
+export async function newCheckpoints(base: Manifest | null, regions: readonly Region[], host: string, trust: Trust, signal?: AbortSignal): Promise<Manifest[]> {
+  const { archives } = await surveyHost(regions, host, trust, "checkpoint", signal);
+  const young = archives.filter(({ header }) => header.sequence > (base?.header.sequence ?? 0));
+  const loaded = await Promise.allSettled(young.map((checkpoint) => loadManifest(regions, checkpoint, trust, signal)));
+  signal?.throwIfAborted();
+  return loaded.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
 }
 
 /** Catalog objects whose segments are to be written again: the emptiest, once there are too many. */

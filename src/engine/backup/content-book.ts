@@ -62,8 +62,12 @@ export class ContentBook {
     for (const sha256 of pieces.keys()) this.#places.delete(sha256);
   }
 
+  /** Throws E_DISK when the filter could not be saved: the next run then makes it anew. */
   close(): void {
-    this.#index.saveFilter(this.#filter);
-    this.#index.close();
+    try {
+      this.#index.saveFilter(this.#filter);
+    } finally {
+      this.#index.close();
+    }
   }
 }

@@ -43,6 +43,8 @@ export class Crew {
   readonly #plan: CrewPlan;
   readonly #scan: Worker;
   readonly #packers: Worker[] = [];
+  /** Called when the scan finds the first thing to pack. */
+  readonly #startPackers: () => void;
   readonly #failure = Promise.withResolvers<never>();
   readonly #scanned = Promise.withResolvers<ScanReport>();
   readonly #packed = Promise.withResolvers<void>();
@@ -66,13 +68,16 @@ export class Crew {
     this.#scan = startWorker(new URL("./scan.worker.ts", import.meta.url), setup, packerPorts);
     this.#watch(this.#scan);
     this.#scan.on("message", (message: ScanToMain) => this.#fromScan(message));
-    for (const { port2 } of channels) {
-      const packerSetup: PackerSetup = { ...plan.packer, filter, scanPort: port2 };
-      const packer = startWorker(new URL("./pack.worker.ts", import.meta.url), packerSetup, [port2]);
-      this.#packers.push(packer);
-      this.#watch(packer);
-      packer.on("message", (message: PackerToMain) => this.#fromPacker(packer, message));
-    }
+    this.#startPackers = () => {
+      for (const { port2 } of channels) this.#startPacker({ ...plan.packer, filter, scanPort: port2 });
+    };
+  }
+
+  #startPacker(setup: PackerSetup): void {
+    const packer = startWorker(new URL("./pack.worker.ts", import.meta.url), setup, [setup.scanPort]);
+    this.#packers.push(packer);
+    this.#watch(packer);
+    packer.on("message", (message: PackerToMain) => this.#fromPacker(packer, message));
   }
 
   static start(plan: CrewPlan): Crew {
@@ -129,6 +134,8 @@ export class Crew {
       case "progress":
       case "problem":
         return this.#plan.onScan(message);
+      case "packing":
+        return this.#startPackers();
       case "scanned":
         return this.#scanned.resolve(message.report);
       case "sealed":

@@ -3,18 +3,19 @@ import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { recipientOf } from "../../codec/age-keys.ts";
 import type { LoadedConfig } from "../../config/load.ts";
-import { messageOf } from "../../errors.ts";
+import { ColdkeepError, messageOf } from "../../errors.ts";
 import type { SegmentReference } from "../../format/catalog-root.ts";
 import { CatalogCache } from "../../state/catalog-cache.ts";
 import { ContentIndex } from "../../state/content-index.ts";
-import { RunState } from "../../state/run-state.ts";
+import type { RunState } from "../../state/run-state.ts";
 import { CatalogReader } from "../catalog-reader.ts";
 import type { Emit } from "../events.ts";
 import { readHostSetup, refuseIdentities, regionSpecs, type HostSetup } from "../host-setup.ts";
 import { indexCatalog } from "../index-catalog.ts";
-import { loadManifest, surveyHost, type Manifest } from "../manifests.ts";
+import { warnOfKit } from "../kit-note.ts";
+import { loadManifest, surveyHost, type LostRegion, type Manifest, type Survey } from "../manifests.ts";
 import { ObjectSource, SealedReader } from "../object-source.ts";
-import { openRegions, reachableRegions, type Region } from "../region.ts";
+import { closeRegions, openRegions, reachableRegions, type Region } from "../region.ts";
 import { collectKnown, newCheckpoints, reusableObjects, type Reusable } from "./base.ts";
 import { catchUp } from "./catch-up.ts";
 import { checkChain, type ChainChoice, type ChainEnd } from "./chain.ts";
@@ -48,40 +49,58 @@ export function statePaths(stateDir: string): { catalogs: string; spool: string 
   return { catalogs: join(stateDir, "catalog"), spool: join(stateDir, "spool") };
 }
 
-/** Throws E_REFUSED, E_REGION, E_SIGNER, E_CLONE, E_CONFIG, E_DISK. */
+/** Throws E_REFUSED, E_REGION, E_SIGNER, E_CLONE, E_CONFIG, E_DISK, E_INTERRUPTED. */
 export async function findGround(order: BackupOrder, state: RunState): Promise<Ground> {
-  const { loaded, emit, signal } = order;
+  const { loaded, emit } = order;
   const setup = readHostSetup(loaded);
   await refuseIdentities(setup, order.env);
+  warnOfKit(setup.keysDir, emit);
+  const { spool } = statePaths(loaded.config.state);
+  rmSync(spool, { recursive: true, force: true });
+  mkdirSync(spool, { recursive: true, mode: 0o700 });
+  const regions = await openRegions(regionSpecs(loaded), emit);
+  try {
+    return await surveyGround(order, setup, state, regions);
+  } catch (error) {
+    closeRegions(regions);
+    throw error;
+  }
+}
+
+async function surveyGround(order: BackupOrder, setup: HostSetup, state: RunState, regions: Region[]): Promise<Ground> {
+  const { loaded, emit, signal } = order;
   const { config } = loaded;
   const recipients = await recipientSets(setup);
   const paths = statePaths(config.state);
-  rmSync(paths.spool, { recursive: true, force: true });
-  mkdirSync(paths.spool, { recursive: true, mode: 0o700 });
   const cache = new CatalogCache(paths.catalogs);
-  const regions = await openRegions(regionSpecs(loaded), emit);
   emit({ kind: "progress", text: "looking at the regions" });
-  const reachable = await reachableRegions(regions, config.vault, emit);
-  const survey = await surveyHost(reachable, config.host, setup.trust);
-  const end = checkChain(survey, state, setup.keys.writer, order, reachable.length === regions.length);
+  const answering = await reachableRegions(regions, config.vault, emit, signal);
+  const survey = await surveyHost(answering, config.host, setup.trust, "archive", signal);
+  const surveyed = withoutLost(answering, survey.lost, emit);
+  const allAnswer = surveyed.length === regions.length;
+  const end = checkChain(survey, state, setup.keys.writer, order, allAnswer);
   if (!order.dryRun) {
-    settleIntent(state, survey.archives.map(({ header }) => header.id));
-    await catchUp(reachable, survey, config.host, setup.trust, emit, signal);
+    settleIntent(state, survey, allAnswer);
+    await catchUp(surveyed, survey, config.host, setup.trust, emit, signal);
   }
-  const [newest] = survey.archives;
-  const manifest = newest === undefined ? null : await loadManifest(reachable, newest, setup.trust);
-  const source = new ObjectSource(config.host, reachable, emit, signal);
+  const source = new ObjectSource(config.host, surveyed, emit, signal);
   const reader = await SealedReader.create(source, [setup.keys.catalogIdentity]);
-  const base = manifest === null ? null : await readBase(manifest, reader, cache, emit);
-  if (base !== null) await learnAgain({ order, setup, reachable, reader, cache, base: base.manifest });
-  const known = await collectKnown(state, manifest, reachable, config.host, setup.trust);
-  const reusable = await reusableObjects(known, reachable, {
-    host: config.host,
-    copies: config.copies,
-    volumeRecipients: recipients.volume,
-    catalogRecipients: recipients.catalog,
-  });
+  const { manifest, base } = await readBase(survey, { setup, reachable: surveyed, reader, cache, emit }, signal);
+  const known = await collectKnown(state, manifest, surveyed, config.host, setup.trust, signal);
+  const lost: LostRegion[] = [];
+  const wanted = { host: config.host, copies: config.copies, volumeRecipients: recipients.volume, catalogRecipients: recipients.catalog };
+  const reusable = await reusableObjects(known, surveyed, wanted, lost, signal);
+  const reachable = withoutLost(surveyed, lost, emit);
+  if (!order.dryRun && reachable.length === regions.length) state.forgetObjects(reusable.gone);
   return { setup, regions, reachable, state, cache, spoolDir: paths.spool, end, base, reusable, recipients };
+}
+
+/** Leaves regions out that failed while they were asked. Throws E_REGION when none is left. */
+function withoutLost(regions: readonly Region[], lost: readonly LostRegion[], emit: Emit): Region[] {
+  for (const { error } of lost) emit({ kind: "warning", message: `${messageOf(error)}; it is left out of this run` });
+  const left = regions.filter((region) => !lost.some((each) => each.region === region));
+  if (left.length > 0) return left;
+  throw new ColdkeepError("E_REGION", `no region can be used: ${messageOf(lost[0]?.error)}`, { hint: "Run again when a region answers." });
 }
 
 async function recipientSets(setup: HostSetup): Promise<Ground["recipients"]> {
@@ -89,39 +108,69 @@ async function recipientSets(setup: HostSetup): Promise<Ground["recipients"]> {
   return { volume, catalog: [...volume, await recipientOf(setup.keys.catalogIdentity)] };
 }
 
-/** An archive noted before its manifest was put either landed, and is in the survey, or never will. */
-function settleIntent(state: RunState, ids: readonly string[]): void {
+/** An archive noted before its manifest was put either landed, and is in the survey, or never will once every region says so. */
+function settleIntent(state: RunState, survey: Survey, allRegionsAnswer: boolean): void {
   const intent = state.intent();
   if (intent === undefined) return;
-  if (!ids.includes(intent.id)) state.forgetObjects([]);
-  state.clearIntent();
+  const landed = survey.archives.find(({ header }) => header.id === intent.id);
+  if (landed !== undefined) state.noteLatest({ id: intent.id, sha256: landed.sha256, sequence: landed.header.sequence });
+  if (landed !== undefined || allRegionsAnswer) state.clearIntent();
 }
 
-/** The catalog of the archive before. One that cannot be read costs time only: then everything is read again. */
-async function readBase(manifest: Manifest, reader: SealedReader, cache: CatalogCache, emit: Emit): Promise<Ground["base"]> {
-  try {
-    const catalog = await CatalogReader.open(manifest, reader, cache);
-    await catalog.fetch(catalog.root.segments);
-    return { manifest, segments: catalog.root.segments, sources: catalog.root.head.sources };
-  } catch (error) {
-    emit({ kind: "warning", message: `the catalog of archive ${manifest.header.id} cannot be read, so every file is read again: ${messageOf(error)}` });
-    return null;
-  }
+export type Lesson = { setup: HostSetup; reachable: Region[]; reader: SealedReader; cache: CatalogCache; base: Manifest | null; emit: Emit };
+
+/**
+ * The newest archive's manifest and catalog, and with lost state what is stored. What cannot be read costs time and space
+ * only: files are then read again, and maybe stored again.
+ */
+async function readBase(survey: Survey, lesson: Omit<Lesson, "base">, signal: AbortSignal): Promise<{ manifest: Manifest | null; base: Ground["base"] }> {
+  const { setup, reachable, reader, cache, emit } = lesson;
+  const tolerant = async <T>(what: string, work: () => Promise<T>): Promise<T | null> => {
+    try {
+      return await work();
+    } catch (error) {
+      signal.throwIfAborted();
+      emit({ kind: "warning", message: `${what}: ${messageOf(error)}` });
+      return null;
+    }
+  };
+  const [newest] = survey.archives;
+  const manifest = newest === undefined ? null : await tolerant("the last archive cannot be built on", () => loadManifest(reachable, newest, setup.trust, signal));
+  const base = manifest === null ? null : await tolerant(`every file is read again`, () => openBase(manifest, reader, cache));
+  await tolerant("some content may be stored again", () => learnAgain({ ...lesson, base: manifest }, signal));
+  return { manifest, base };
 }
 
-type Lesson = { order: BackupOrder; setup: HostSetup; reachable: Region[]; reader: SealedReader; cache: CatalogCache; base: Manifest };
+async function openBase(manifest: Manifest, reader: SealedReader, cache: CatalogCache): Promise<Ground["base"]> {
+  const catalog = await CatalogReader.open(manifest, reader, cache);
+  await catalog.fetch(catalog.root.segments);
+  return { manifest, segments: catalog.root.segments, sources: catalog.root.head.sources };
+}
 
-/** With lost state, learns what is stored from the catalogs: of the last archive, and of unfinished runs after it. */
-async function learnAgain({ order, setup, reachable, reader, cache, base }: Lesson): Promise<void> {
-  const { config } = order.loaded;
+/**
+ * With lost state, learns what is stored from the catalogs: of the last archive, and of unfinished runs after it.
+ * Does nothing when all of it is known already. Throws E_OBJECT, E_FORMAT, E_IDENTITY.
+ */
+export async function learnAgain(
+  { setup, reachable, reader, cache, base, emit }: Lesson,
+  signal?: AbortSignal,
+): Promise<{ manifests: Manifest[]; pieces: number; segments: number }> {
+  const { config } = setup.loaded;
   const index = new ContentIndex(config.state);
   try {
-    if (!index.isEmpty()) return;
-    order.emit({ kind: "progress", text: "learning from the last archive what is stored" });
-    const checkpoints = await newCheckpoints(base, reachable, config.host, setup.trust);
-    for (const manifest of [base, ...checkpoints]) {
-      await indexCatalog(await CatalogReader.open(manifest, reader, cache), index);
+    if (index.isLearnt) return { manifests: [], pieces: 0, segments: 0 };
+    emit({ kind: "progress", text: "learning from the last archive what is stored" });
+    const checkpoints = await newCheckpoints(base, reachable, config.host, setup.trust, signal);
+    const manifests = [...(base === null ? [] : [base]), ...checkpoints];
+    const segments = new Set<string>();
+    let pieces = 0;
+    for (const manifest of manifests) {
+      const catalog = await CatalogReader.open(manifest, reader, cache);
+      pieces += await indexCatalog(catalog, index);
+      for (const { sha256 } of catalog.root.segments) segments.add(sha256);
     }
+    index.noteLearnt();
+    return { manifests, pieces, segments: segments.size };
   } finally {
     index.close();
   }

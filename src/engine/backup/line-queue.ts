@@ -49,14 +49,15 @@ export class LineQueue {
     return true;
   }
 
-  #settleLink(item: LinkItem, take: (line: CatalogLineText, volumes: null) => void): boolean {
-    const settled = item.settle();
+  #settleLink(link: LinkItem, take: (line: CatalogLineText, volumes: ReadonlySet<string> | null) => void): boolean {
+    const settled = link.settle();
     if ("text" in settled) {
       take(settled, null);
       return true;
     }
     // Its first name could not be kept: this one becomes a file of its own.
-    this.#items[this.#head] = { kind: "file", file: settled };
-    return false;
+    const item: QueueItem = { kind: "file", file: settled };
+    this.#items[this.#head] = item;
+    return this.#takeItem(item, take);
   }
 }

@@ -154,6 +154,8 @@ export type MainToScan =
   | { kind: "close" };
 
 export type ScanToMain =
+  /** There is something to pack: start the packers. */
+  | { kind: "packing" }
   | { kind: "progress"; counts: ScanCounts; path: string }
   | { kind: "problem"; problem: Problem }
   /** Every entry has its line; the packers are finishing. */

@@ -58,7 +58,7 @@ class ScanThread {
     this.#main = main;
     this.#cache = new CatalogCache(setup.catalogDir);
     this.#book = new ContentBook(setup.stateDir, setup.filter, setup.reusableVolumes);
-    this.#dispatch = setup.dryRun ? null : new TaskDispatch(setup.packerPorts);
+    this.#dispatch = setup.dryRun ? null : new TaskDispatch(setup.packerPorts, () => this.#tell({ kind: "packing" }));
     this.#log = new ScanLog(sources, (problem) => this.#tell({ kind: "problem", problem }));
     this.#segments = new SegmentWriter(this.#cache, storedSegments(setup));
     this.#scanner = new Scanner({
@@ -116,7 +116,8 @@ class ScanThread {
     const isDone = this.#scanner.isComplete || this.#isStopped;
     if (isDone && !this.#isFinishing) {
       this.#isFinishing = true;
-      dispatch.broadcast({ kind: "finish" });
+      if (dispatch.isUsed) dispatch.broadcast({ kind: "finish" });
+      else this.#scanned();
     } else if (!isDone && !this.#isFlushed) {
       this.#isFlushed = true;
       dispatch.broadcast({ kind: "flush" });
@@ -168,6 +169,7 @@ class ScanThread {
         return;
       case "close":
         this.#book.close();
+        for (const port of this.#setup.packerPorts) port.close();
         this.#main.close();
     }
   }

@@ -47,6 +47,7 @@ export class Scanner {
   readonly #volumes = new Set<string>();
   #nextNumber = 0;
   #walkEnded = false;
+  #isStopped = false;
 
   constructor(parts: ScannerParts) {
     this.#parts = parts;
@@ -81,11 +82,20 @@ export class Scanner {
     this.#drain();
   }
 
-  /** Ends the walk where it is; files not handed to a packer stay unfinished. */
+  /** Ends the walk where it is; files not handed to a packer are left out. */
   stop(): void {
     this.#walkEnded = true;
-    this.#parts.dispatch?.abandon();
+    this.#isStopped = true;
+    for (const { number } of this.#parts.dispatch?.abandon() ?? []) {
+      const file = this.#files.get(number);
+      if (file !== undefined && !file.isDone) this.#drop(file);
+    }
     this.#drain();
+  }
+
+  #drop(file: PendingFile): void {
+    file.drop();
+    this.#parts.log.dropped(file.walkedBytes, file.isNew);
   }
 
   take(results: readonly PackResult[]): void {
@@ -184,7 +194,9 @@ export class Scanner {
       lines.push({ text: raw, path, at: line.at });
     }
     if (!this.#areReusable(volumes)) {
-      this.#spans(this.#pending(path, stat, false), stat, match.line, chunks);
+      const file = this.#pending(path, stat, false);
+      if (stat.nlink > 1) this.#firstNames.set(`${stat.dev}:${stat.ino}`, { path, file });
+      this.#spans(file, stat, match.line, chunks);
       return;
     }
     for (const line of lines) this.#queue.push({ kind: "line", line, volumes });
@@ -220,8 +232,8 @@ export class Scanner {
       }
       const file = this.#pending(path, stat, true, false);
       this.#firstNames.set(key, { path, file });
-      this.#begin(file, stat, undefined);
-      this.#parts.dispatch?.closeBatch();
+      if (this.#isStopped) this.#drop(file);
+      else this.#beginNow(file, stat);
       return file;
     };
     this.#queue.push({ kind: "link", settle });
@@ -262,6 +274,12 @@ export class Scanner {
     this.#parts.dispatch.add({ kind: "file", number, path: file.path, stat, ...file.names, previous: this.#knownPiece(before) });
   }
 
+  /** Begins a file whose turn in the walk is over: no more tasks may come that would fill its batch. */
+  #beginNow(file: PendingFile, stat: Stat): void {
+    this.#begin(file, stat, undefined);
+    this.#parts.dispatch?.closeBatch();
+  }
+
   #knownPiece(before: Entry | undefined): KnownChunk | undefined {
     const extent = before?.extents?.[0];
     if (before?.sha256 === undefined || extent === undefined || !("length" in extent)) return undefined;
@@ -295,6 +313,8 @@ export class Scanner {
   }
 
   #takeResult(result: PackResult): void {
+    // What was packed is stored, whatever becomes of the file.
+    if (result.kind === "span") this.#noteChunks(result);
     const file = this.#files.get(result.number);
     if (file === undefined || file.isDone) return;
     switch (result.kind) {
@@ -320,23 +340,31 @@ export class Scanner {
     this.#done(file, entry, result);
   }
 
-  #span(file: PendingFile, result: SpanResult): void {
+  #noteChunks(result: SpanResult): void {
     for (const extent of result.extents) {
       if (!("chunks" in extent)) continue;
       for (const { sha256, ...place } of runChunks(extent)) this.#parts.book.note(sha256, place);
     }
+  }
+
+  #span(file: PendingFile, result: SpanResult): void {
     this.#parts.log.read(result.bytesRead, result.bytesPacked);
     if (!file.addSpan(result)) return;
-    if (file.hasMoved && file.attempts < ATTEMPTS_MAX) {
-      this.#sendSpans(result.number, file, result.stat);
-      return;
-    }
+    if (file.hasMoved && file.attempts < ATTEMPTS_MAX && !this.#isStopped) return this.#spansAgain(file, result);
     const plan = this.#chunking.get(result.number);
     this.#chunking.delete(result.number);
     this.#files.delete(result.number);
     if (plan === undefined) return;
     const entry = file.completeSpans(plan.average, plan.span);
     this.#done(file, entry, { ...result, bytesRead: 0, bytesPacked: 0 });
+  }
+
+  /** A file that changed is read once more: in one piece, should it be small by now. */
+  #spansAgain(file: PendingFile, { number, stat }: SpanResult): void {
+    if (stat.size >= CHUNKING_THRESHOLD_BYTES) return this.#sendSpans(number, file, stat);
+    this.#files.delete(number);
+    this.#chunking.delete(number);
+    this.#beginNow(file, stat);
   }
 
   #done(file: PendingFile, entry: Entry, result: { bytesRead: number; bytesPacked: number; lost?: string | undefined }): void {
@@ -350,25 +378,24 @@ export class Scanner {
   #failed(file: PendingFile, result: Extract<PackResult, { kind: "failed" }>): void {
     this.#files.delete(result.number);
     this.#chunking.delete(result.number);
-    if (result.race === "swapped" && this.#readAgain(file)) return;
-    file.drop();
-    this.#parts.log.dropped(file.walkedBytes, file.isNew);
+    if (result.race === "swapped") return this.#swapped(file, result);
+    this.#drop(file);
     if (result.race === "vanished") this.#parts.log.vanished();
     else this.#parts.log.problem(file.path, result.code, result.message);
   }
 
-  /** Another file has come to lie at the path since the walk, as editors and log rotation do: takes that one. */
-  #readAgain(file: PendingFile): boolean {
+  /** Something else has come to lie at the path since the walk, as editors and log rotation do: takes that. */
+  #swapped(file: PendingFile, result: Extract<PackResult, { kind: "failed" }>): void {
+    const { log } = this.#parts;
     const stat = lstatText(file.path);
-    if (stat === null || stat.type === "socket" || stat.type === "dir" || file.attempts > ATTEMPTS_MAX) return false;
-    if (stat.type === "file") {
-      this.#begin(file, stat, undefined);
-      this.#parts.dispatch?.closeBatch();
-      return true;
-    }
+    if (stat?.type === "file" && file.attempts <= ATTEMPTS_MAX) return this.#beginNow(file, stat);
+    this.#drop(file);
+    if (stat === null || stat.type === "dir") return log.vanished();
+    if (stat.type === "socket") return log.socket();
+    if (stat.type === "file") return log.problem(file.path, result.code, result.message);
     const target = stat.type === "symlink" ? readLink(file.path) : undefined;
     file.lines = [this.#plainLine(file.path, stat, target)];
-    return true;
+    log.entry(file.path, stat);
   }
 
   #drain(): void {

@@ -12,12 +12,21 @@ type PackerLine = { port: MessagePort; outstanding: number };
 
 export class TaskDispatch {
   readonly #packers: PackerLine[];
+  readonly #onFirst: () => void;
+  #isUsed = false;
   #batch: PackTask[] = [];
   #batchBytes = 0;
   #queue: PackTask[][] = [];
 
-  constructor(ports: readonly MessagePort[]) {
+  /** `onFirst` is called before the first task goes out: most nights have none, and then no packer need start. */
+  constructor(ports: readonly MessagePort[], onFirst: () => void) {
+    this.#onFirst = onFirst;
     this.#packers = ports.map((port) => ({ port, outstanding: 0 }));
+  }
+
+  /** Whether any task went out. */
+  get isUsed(): boolean {
+    return this.#isUsed;
   }
 
   /** Whether more tasks would only pile up. */
@@ -42,6 +51,8 @@ export class TaskDispatch {
     this.#queue.push(this.#batch);
     this.#batch = [];
     this.#batchBytes = 0;
+    if (!this.#isUsed) this.#onFirst();
+    this.#isUsed = true;
     this.#send();
   }
 

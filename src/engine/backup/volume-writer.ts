@@ -1,15 +1,17 @@
 /** One volume being written: frames of compressed tar, encrypted as they come, padded at the end (format §7). */
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { ciphertextLength, PayloadSealer } from "../../codec/age-payload.ts";
 import type { SealedHead } from "../../codec/age-header.ts";
 import { sha256Hex } from "../../codec/digest.ts";
 import { compressFrame, skippableFrame } from "../../codec/zstd.ts";
+import { writeFully } from "../../disk/atomic-write.ts";
 import { FRAME_BYTES_MAX } from "../../format/entry-parse.ts";
 import type { FramePosition } from "../../format/entry.ts";
 import type { ObjectKind } from "../../format/object-key.ts";
 import type { ListedObject } from "../../format/manifest.ts";
 import { padmeLength, paddingFor } from "../../format/padme.ts";
 import { endOfArchive } from "../../format/tar-member.ts";
+import { stateFault } from "../../state/database.ts";
 import { MIB } from "../../units.ts";
 
 /** Room for the end-of-archive frame, the smallest padding frame and the last tag. */
@@ -31,6 +33,7 @@ export class SealedObjectWriter {
   readonly #head: Buffer;
   readonly #set: number;
   readonly #file: number | undefined;
+  readonly #spoolPath: string;
   #plain = 0;
 
   constructor(id: string, kind: ObjectKind, sealed: SealedHead, set: number, target: Buffer, spoolPath?: string) {
@@ -40,6 +43,7 @@ export class SealedObjectWriter {
     this.#set = set;
     this.#sealer = new PayloadSealer(sealed.head, sealed.payloadKey, target);
     this.#file = spoolPath === undefined ? undefined : openSync(spoolPath, "wx", 0o600);
+    this.#spoolPath = spoolPath ?? "";
   }
 
   /** Bytes of the zstd stream so far. */
@@ -69,8 +73,11 @@ export class SealedObjectWriter {
 
   #drain(): void {
     if (this.#file === undefined) return;
-    const bytes = this.#sealer.drain();
-    for (let at = 0; at < bytes.length; ) at += writeSync(this.#file, bytes, at);
+    try {
+      writeFully(this.#file, this.#sealer.drain());
+    } catch (error) {
+      throw stateFault(this.#spoolPath, error);
+    }
   }
 }
 

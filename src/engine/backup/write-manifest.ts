@@ -9,6 +9,7 @@ import { ID_RANDOM_BYTES, idTimeMs, makeId } from "../../format/id.ts";
 import { encodeManifestHeader, encodeObjectList, RECIPIENT_SETS_MAX, type ListedObject, type ManifestHeader } from "../../format/manifest.ts";
 import { signedMessage } from "../../format/signed-text.ts";
 import { FORMAT_VERSION } from "../../format/vault-marker.ts";
+import { agreedTimeMs } from "../../policy/clock.ts";
 import type { KnownObject } from "../../state/run-state.ts";
 import type { Emit } from "../events.ts";
 import type { Manifest } from "../manifests.ts";
@@ -41,9 +42,8 @@ export type Sealed = { manifest: Manifest; addedBytes: number; segments: SealedC
 async function nextId(ground: Ground, signal: AbortSignal): Promise<string> {
   const answers = await Promise.allSettled(ground.reachable.map((region) => region.store.nowMs(signal)));
   const clocks = answers.flatMap((answer) => (answer.status === "fulfilled" ? [answer.value] : []));
-  // The slowest clock: one that runs ahead must not push the sequence forward for ever.
-  const storeMs = clocks.length > 0 ? Math.min(...clocks) : Date.now();
-  return makeId(Math.max((ground.end?.sequence ?? 0) + 1, Math.floor(storeMs)), randomBytes(ID_RANDOM_BYTES));
+  const nowMs = agreedTimeMs(clocks, Date.now());
+  return makeId(Math.max((ground.end?.sequence ?? 0) + 1, Math.floor(nowMs)), randomBytes(ID_RANDOM_BYTES));
 }
 
 function runFacts(report: ScanReport, startedAtMs: number): Record<string, unknown> {

@@ -3,7 +3,9 @@ import { appendFileSync, existsSync, lstatSync, mkdirSync, readFileSync, rmSync,
 import { join } from "node:path";
 import { ColdkeepError, messageOf } from "../../errors.ts";
 
-const FOLDER = ".coldkeep-restore";
+export const JOURNAL_FOLDER = ".coldkeep-restore";
+/** The place in the target that no entry may take. */
+export const JOURNAL_PATH = `/${JOURNAL_FOLDER}`;
 
 /** What must be the same for a restore to be gone on with. */
 export type RestoreIdentity = { vault: string; host: string; archive: string; paths: string[] };
@@ -11,7 +13,7 @@ export type RestoreIdentity = { vault: string; host: string; archive: string; pa
 export class RestoreJournal {
   readonly directory: string;
   readonly planDir: string;
-  /** Volumes an earlier try has written whole. */
+  /** Work lists an earlier try has written whole. */
   readonly done: ReadonlySet<string>;
   readonly isResumed: boolean;
 
@@ -19,16 +21,15 @@ export class RestoreJournal {
     this.directory = directory;
     this.planDir = join(directory, "plan");
     this.isResumed = isResumed;
-    this.done = new Set(isResumed ? readLines(join(directory, "done")) : []);
-    rmSync(this.planDir, { recursive: true, force: true });
-    mkdirSync(this.planDir, { mode: 0o700 });
+    this.done = new Set(isResumed ? this.#trusted() : []);
+    this.clearPlan();
   }
 
   /** Whether `target` holds the journal of the same restore, begun earlier. */
   static isBegun(target: string, identity: RestoreIdentity): boolean {
-    const path = join(target, FOLDER, "restore.json");
+    const path = join(target, JOURNAL_FOLDER, "restore.json");
     try {
-      return lstatSync(join(target, FOLDER)).isDirectory() && readFileSync(path, "utf8") === JSON.stringify(identity);
+      return lstatSync(join(target, JOURNAL_FOLDER)).isDirectory() && readFileSync(path, "utf8") === JSON.stringify(identity);
     } catch {
       return false;
     }
@@ -36,7 +37,7 @@ export class RestoreJournal {
 
   /** Begins a journal, or takes up the one of the same restore. Throws E_DISK. */
   static open(target: string, identity: RestoreIdentity): RestoreJournal {
-    const directory = join(target, FOLDER);
+    const directory = join(target, JOURNAL_FOLDER);
     const isResumed = RestoreJournal.isBegun(target, identity);
     try {
       if (!isResumed) {
@@ -50,11 +51,57 @@ export class RestoreJournal {
     }
   }
 
-  noteDone(volume: string): void {
-    appendFileSync(join(this.directory, "done"), `${volume}\n`, { mode: 0o600 });
+  #path(name: string): string {
+    return join(this.directory, name);
   }
 
-  /** The restore is done. */
+  /**
+   * What was noted as written still counts, unless the machine was started anew since (what was written may never have reached
+   * the disk), or large files were being given their names (their unfinished forms are gone). Then all is proven again.
+   */
+  #trusted(): string[] {
+    const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8");
+    const isTrusted = existsSync(this.#path("boot")) && readFileSync(this.#path("boot"), "utf8") === boot && !existsSync(this.#path("finishing"));
+    if (isTrusted) return readLines(this.#path("done"));
+    for (const name of ["boot", "done", "finishing"]) rmSync(this.#path(name), { force: true });
+    return [];
+  }
+
+  /** Begins an empty plan. Throws system errors. */
+  clearPlan(): void {
+    rmSync(this.planDir, { recursive: true, force: true });
+    mkdirSync(this.planDir, { mode: 0o700 });
+  }
+
+  /** Throws E_DISK. */
+  noteDone(list: string): void {
+    this.#write(() => {
+      if (!existsSync(this.#path("boot"))) this.#noteBoot();
+      appendFileSync(this.#path("done"), `${list}\n`, { mode: 0o600 });
+    });
+  }
+
+  #noteBoot(): void {
+    writeFileSync(this.#path("boot"), readFileSync("/proc/sys/kernel/random/boot_id"), { mode: 0o600 });
+  }
+
+  /** All work lists are done; names, links and directories follow. Throws E_DISK. */
+  noteFinishing(): void {
+    this.#write(() => writeFileSync(this.#path("finishing"), "", { mode: 0o600 }));
+  }
+
+  #write(act: () => void): void {
+    try {
+      act();
+    } catch (cause) {
+      throw new ColdkeepError("E_DISK", `cannot write the restore's journal in ${this.directory}: ${messageOf(cause)}`, {
+        hint: "Free some space in the target.",
+        cause,
+      });
+    }
+  }
+
+  /** The restore is done, or nothing came of it. */
   remove(): void {
     rmSync(this.directory, { recursive: true, force: true });
   }

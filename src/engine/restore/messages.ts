@@ -1,10 +1,12 @@
 /**
  * What the threads of a restore say to each other.
  *
- *   main ─ plan ──────────────▶ plan worker     catalog → one work list a volume
+ *   main ─ plan ──────────────▶ plan worker     catalog → work lists, a few a volume
  *   main ─ job ───────────────▶ unpack worker   reads its list, leaves out what is proven on disk, says which bytes it needs
  *   main ◀─ need ────────────── unpack worker
  *   main ─ bytes ─────────────▶ unpack worker   checks, decrypts, decompresses, writes
+ *   main ◀─ bad ─────────────── unpack worker   main asks another region, or says that the bytes are unavailable
+ *   main ─ unavailable ───────▶ unpack worker   needs smaller ranges, of which some may be right somewhere; else files are lost
  *   main ─ finish ────────────▶ unpack worker   large files, hard links, symbolic links, directories
  */
 import type { Loss } from "../../disk/losses.ts";
@@ -12,24 +14,43 @@ import type { SegmentReference } from "../../format/catalog-root.ts";
 import type { ListedObject } from "../../format/manifest.ts";
 import type { PortableError } from "../portable-error.ts";
 
-/** Files of a plan, in the journal folder. */
-export const LISTS = { large: "large.ndjson", links: "links.ndjson", symlinks: "symlinks.ndjson", directories: "directories.ndjson", local: "local.ndjson" } as const;
+/** Files of a plan that are no work on a volume, in the journal folder. */
+export const LISTS = {
+  large: "large.ndjson",
+  links: "links.ndjson",
+  symlinks: "symlinks.ndjson",
+  symlinkLinks: "symlink-links.ndjson",
+  directories: "directories.ndjson",
+  local: "local.ndjson",
+} as const;
+
+/** A link that takes the place of its group's first name, which is not wanted itself. */
+export type Adoption = { first: string; link: string };
 
 export type PlanSetup = {
   catalogDir: string;
   segments: SegmentReference[];
   /** Entry paths wanted, with all below them; empty: everything. */
   paths: string[];
+  adoptions: Adoption[];
   planDir: string;
 };
+
+/** A list of work; `volume` null for what needs no bytes. */
+export type WorkList = { volume: string | null; list: string };
 
 export type RestorePlan = {
   entries: number;
   files: number;
   /** Sum of the sizes of files with content of their own. */
   bytes: number;
-  /** Volumes needed, in the order they are met. */
-  volumes: string[];
+  /** In the order in which they were begun, which is that of the catalog. */
+  lists: WorkList[];
+  /** Paths that are wanted and not there. */
+  missing: string[];
+  /** Wanted links whose first name is not wanted, nor among the `adoptions` of the setup. */
+  orphans: Adoption[];
+  losses: Loss[];
 };
 
 export type PlanToMain = { kind: "planned"; plan: RestorePlan } | { kind: "error"; error: PortableError };
@@ -51,16 +72,16 @@ export type ByteRange = { offset: number; length: number };
 export type MainToUnpack =
   | { kind: "job"; job: number; object: ListedObject | null; list: string }
   | { kind: "bytes"; job: number; range: number; bytes: ArrayBuffer; region: string }
-  /** No region has the bytes right: the files they belong to are lost. */
-  | { kind: "unavailable"; job: number }
+  /** No region has these bytes right. */
+  | { kind: "unavailable"; job: number; range: number }
   /** No more jobs: account for what could not be given back. */
   | { kind: "close" }
   /** The same, after the end of the restore was done. One thread gets it, once all others are closed. */
-  | { kind: "finish"; lost: string[]; isResumed: boolean };
+  | { kind: "finish"; lost: string[]; clean: boolean };
 
 export type UnpackToMain =
-  /** `whole`: a single range that is the whole object, checked by its digest. The first range is the head otherwise. */
-  | { kind: "need"; job: number; ranges: ByteRange[]; whole: boolean }
+  /** More ranges of a job, numbered on from those it needed before. */
+  | { kind: "need"; job: number; ranges: ByteRange[] }
   | { kind: "taken"; job: number; range: number }
   | { kind: "bad"; job: number; range: number; region: string; message: string }
   | { kind: "done"; job: number; bytes: number; files: number; lost: string[] }

@@ -1,0 +1,46 @@
+/** `coldkeep list`: which archives there are, and where. */
+import { listArchives, type ListedArchive } from "../engine/list-archives.ts";
+import { EXIT, type ExitStatus } from "../errors.ts";
+import { formatLocalTime, formatSize } from "../units.ts";
+import type { CommandContext } from "./command.ts";
+import { openVault } from "./open.ts";
+import { table } from "./table.ts";
+import type { ListOptions } from "./verb-options.ts";
+
+/** Longer lists are cut in JSON, and say so. */
+const LISTED_MAX = 1000;
+
+export async function run(context: CommandContext, _args: readonly string[], options: ListOptions): Promise<ExitStatus> {
+  const { terminal } = context;
+  using vault = await openVault(context, options);
+  const usesKit = options.kit !== undefined || options.signer.length > 0;
+  const isOneHost = options.host !== undefined || !usesKit || vault.hosts().length === 0;
+  const { archives, findings } = await listArchives(vault, isOneHost ? [vault.host()] : vault.hosts());
+  if (terminal.wantsJson) {
+    terminal.json({ total: archives.length, archives: archives.slice(0, LISTED_MAX), findingsTotal: findings.length, findings: findings.slice(0, LISTED_MAX) });
+  } else if (archives.length === 0) terminal.say("there is no archive yet");
+  else terminal.data(tableOf(archives).join("\n"));
+  return EXIT.done;
+}
+
+function tableOf(archives: readonly ListedArchive[]): string[] {
+  const severalHosts = new Set(archives.map(({ host }) => host)).size > 1;
+  const columns = [
+    { title: "TIME", of: (archive: ListedArchive) => formatLocalTime(Date.parse(archive.finishedAt)) },
+    ...(severalHosts ? [{ title: "HOST", of: (archive: ListedArchive) => archive.host }] : []),
+    { title: "ARCHIVE", of: (archive: ListedArchive) => archive.id },
+    { title: "STATUS", of: (archive: ListedArchive) => archive.status },
+    { title: "ENTRIES", right: true, of: (archive: ListedArchive) => String(archive.entries) },
+    { title: "SIZE", right: true, of: (archive: ListedArchive) => formatSize(archive.sourceBytes) },
+    { title: "STORED", right: true, of: (archive: ListedArchive) => formatSize(archive.storedBytes) },
+    { title: "REGIONS", of: (archive: ListedArchive) => regionsText(archive.regions) },
+  ];
+  return table(archives, columns);
+}
+
+/** `north, usb (behind)` */
+export function regionsText(regions: ListedArchive["regions"]): string {
+  return Object.entries(regions)
+    .map(([name, state]) => (state === "complete" ? name : `${name} (${state})`))
+    .join(", ");
+}

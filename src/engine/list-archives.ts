@@ -1,0 +1,60 @@
+/** Which archives a vault holds, and which regions hold them whole. */
+import { idTimeMs } from "../format/id.ts";
+import { chainFindings, newestFirst, type SeenArchive } from "../policy/latest.ts";
+import type { Survey } from "./manifests.ts";
+import type { OpenVault } from "./open-vault.ts";
+
+/** `behind` stands for anything short of a whole, properly signed manifest. */
+export type ArchiveRegionState = "complete" | "behind" | "unreachable";
+
+export type ListedArchive = {
+  id: string;
+  host: string;
+  sequence: number;
+  startedAt: string;
+  finishedAt: string;
+  status: string;
+  entries: number;
+  /** Bytes. */
+  sourceBytes: number;
+  storedBytes: number;
+  regions: Record<string, ArchiveRegionState>;
+};
+
+/** What is wrong with a host's chain, or with a manifest in a region. */
+export type ArchiveFinding = { kind: "gap" | "fork" | "unknown-signer" | "damaged-manifest"; host: string; archive: string; region?: string; message: string };
+
+export type ArchiveList = { archives: ListedArchive[]; findings: ArchiveFinding[] };
+
+/** Region name → state, for one archive. */
+export function regionStates(vault: OpenVault, archive: SeenArchive): Record<string, ArchiveRegionState> {
+  const reachable = new Set(vault.reachable.map(({ name }) => name));
+  const stateOf = (name: string): ArchiveRegionState => (!reachable.has(name) ? "unreachable" : archive.regions.includes(name) ? "complete" : "behind");
+  return Object.fromEntries(vault.regions.map(({ name }) => [name, stateOf(name)]));
+}
+
+function listed(vault: OpenVault, archive: SeenArchive): ListedArchive {
+  const { id, host, sequence, startedAt, finishedAt, status, totals } = archive.header;
+  const { entries, sourceBytes, storedBytes } = totals;
+  return { id, host, sequence, startedAt, finishedAt, status, entries, sourceBytes, storedBytes, regions: regionStates(vault, archive) };
+}
+
+function findingsOf(host: string, survey: Survey): ArchiveFinding[] {
+  const faulty = survey.faulty.map(
+    ({ id, region, fault }): ArchiveFinding => ({ kind: fault.isUnknownSigner ? "unknown-signer" : "damaged-manifest", host, archive: id, region, message: fault.message }),
+  );
+  return [...chainFindings(survey.archives).map(({ kind, id, message }): ArchiveFinding => ({ kind, host, archive: id, message })), ...faulty];
+}
+
+/** The archives of `hosts` over all regions that answer, newest first. Throws StoreError. */
+export async function listArchives(vault: OpenVault, hosts: readonly string[]): Promise<ArchiveList> {
+  const seen: SeenArchive[] = [];
+  const findings: ArchiveFinding[] = [];
+  for (const host of hosts) {
+    const survey = await vault.survey(host);
+    seen.push(...survey.archives);
+    findings.push(...findingsOf(host, survey));
+  }
+  findings.sort((a, b) => idTimeMs(b.archive) - idTimeMs(a.archive));
+  return { archives: newestFirst(seen).map((archive) => listed(vault, archive)), findings };
+}

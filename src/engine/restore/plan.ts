@@ -1,0 +1,95 @@
+/** The plan of a restore: which entries, from which volumes. */
+import { ColdkeepError, messageOf } from "../../errors.ts";
+import type { SegmentReference } from "../../format/catalog-root.ts";
+import type { ListedObject } from "../../format/manifest.ts";
+import type { CatalogReader } from "../catalog-reader.ts";
+import type { Manifest } from "../manifests.ts";
+import { fromPortableError } from "../portable-error.ts";
+import { startWorker } from "../start-worker.ts";
+import type { RestoreJournal } from "./journal.ts";
+import type { Adoption, PlanSetup, PlanToMain, RestorePlan } from "./messages.ts";
+
+const NAMED_MAX = 5;
+
+export type PlanOrder = {
+  catalog: CatalogReader;
+  manifest: Manifest;
+  catalogDir: string;
+  /** The segments that may hold `paths`, fetched. */
+  segments: readonly SegmentReference[];
+  /** Entry paths; empty: everything. */
+  paths: string[];
+  journal: RestoreJournal;
+  signal: AbortSignal;
+};
+
+/**
+ * Plans a restore, in a thread of its own. A wanted hard link whose first name is not wanted becomes a file of its own: the
+ * catalog is then read a second time, with what says where its bytes lie. Throws E_NOT_FOUND, E_FORMAT, E_OBJECT, E_DISK.
+ */
+export async function planRestore(order: PlanOrder): Promise<{ plan: RestorePlan; objects: Map<string, ListedObject> }> {
+  const { catalog, manifest, paths, journal } = order;
+  const { id } = manifest.header;
+  const plan = await named(id, async () => {
+    const first = await runPlanner(order, order.segments, []);
+    if (first.missing.length > 0) throw notFound(first.missing, id);
+    if (first.orphans.length === 0) return first;
+    const segments = catalog.segmentsFor([...paths, ...first.orphans.map((orphan) => orphan.first)]);
+    await catalog.fetch(segments);
+    journal.clearPlan();
+    return runPlanner(order, segments, first.orphans);
+  });
+  return { plan, objects: checkObjects(manifest, catalog, plan, paths.length === 0) };
+}
+
+/** Says which archive it is that is malformed. */
+async function named<T>(id: string, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    if (!(error instanceof ColdkeepError) || error.code !== "E_FORMAT") throw error;
+    throw new ColdkeepError("E_FORMAT", `archive ${id} cannot be restored: ${messageOf(error)}`, {
+      hint: "It was not written by a sound program; restore another with --archive.",
+      cause: error,
+    });
+  }
+}
+
+function runPlanner({ catalogDir, paths, journal, signal }: PlanOrder, segments: readonly SegmentReference[], adoptions: Adoption[]): Promise<RestorePlan> {
+  const { promise, resolve, reject } = Promise.withResolvers<RestorePlan>();
+  const setup: PlanSetup = { catalogDir, segments: [...segments], paths, adoptions, planDir: journal.planDir };
+  const worker = startWorker(new URL("./plan.worker.ts", import.meta.url), setup);
+  worker.on("message", (message: PlanToMain) => {
+    if (message.kind === "planned") resolve(message.plan);
+    else reject(fromPortableError(message.error));
+  });
+  worker.on("error", reject);
+  worker.on("exit", (code) => reject(new Error(`the planner ended with status ${code}`)));
+  const stop = (): void => {
+    reject(signal.reason);
+    void worker.terminate();
+  };
+  signal.addEventListener("abort", stop, { once: true });
+  if (signal.aborted) stop();
+  return promise.finally(() => signal.removeEventListener("abort", stop));
+}
+
+function notFound(missing: readonly string[], archive: string): ColdkeepError {
+  const shown = missing.slice(0, NAMED_MAX).map((path) => path.toWellFormed());
+  const more = missing.length > shown.length ? ` and ${missing.length - shown.length} more` : "";
+  return new ColdkeepError("E_NOT_FOUND", `archive ${archive} does not hold ${shown.join(", ")}${more}`, { hint: "Run `coldkeep files` to see what it holds." });
+}
+
+/** Every volume of a plan must be in the signed list as one; a whole plan must need all of the list. Throws E_FORMAT. */
+function checkObjects(manifest: Manifest, catalog: CatalogReader, plan: RestorePlan, isWhole: boolean): Map<string, ListedObject> {
+  const listed = new Map(manifest.objects.map((object) => [object.id, object]));
+  const volumes = new Set(plan.lists.flatMap(({ volume }) => volume ?? []));
+  const catalogs = catalog.catalogObjects(manifest);
+  const stray = [...volumes].find((id) => listed.get(id)?.kind !== "volume") ?? [...catalogs].find((id) => listed.get(id)?.kind !== "catalog");
+  const unused = isWhole ? [...listed.keys()].find((id) => !volumes.has(id) && !catalogs.has(id)) : undefined;
+  const odd = stray ?? unused;
+  if (odd === undefined) return listed;
+  throw new ColdkeepError("E_FORMAT", `the catalog and the manifest of archive ${manifest.header.id} do not name the same objects: ${odd}`, {
+    hint: "This archive was not written by a sound program; restore another with --archive.",
+  });
+}

@@ -1,0 +1,125 @@
+/** Fetches the objects of one region, several at once, and has them hashed (and volumes looked into) by other threads. */
+import { ColdkeepError, messageOf } from "../../errors.ts";
+import type { ListedObject } from "../../format/manifest.ts";
+import { objectKey } from "../../format/object-key.ts";
+import { StoreError } from "../../storage/object-store.ts";
+import { MIB } from "../../units.ts";
+import { eachOf } from "../manifests.ts";
+import { shortfall } from "../region-copy.ts";
+import { ByteBudget } from "./byte-budget.ts";
+import type { CheckerPool } from "./checker-pool.ts";
+import type { CheckOutcome, ContentFault } from "./messages.ts";
+import { isAway } from "./targets.ts";
+import type { RegionTally } from "./region-tally.ts";
+
+const MEMORY_BYTES = 256 * MIB;
+/** A volume of the usual size is one request; larger ones come in parts. */
+const PART_BYTES_MAX = 40 * MIB;
+const FETCHES_AT_ONCE = 4;
+
+/** Shared by the regions of one check. */
+export type CheckGround = { host: string; pool: CheckerPool; regions: number; signal: AbortSignal; onProgress: () => void };
+
+/** What to do with an object: `pieces` is the list of what a volume must hold, null asks for its digest only. */
+export type ObjectTask = { object: ListedObject; pieces: string | null };
+
+export type ContentResult = { object: ListedObject; faults: ContentFault[] };
+
+/** Whether a region holds every object at its size. Nothing is read. */
+export async function checkPresence(tally: RegionTally, objects: readonly ListedObject[], host: string, signal: AbortSignal): Promise<void> {
+  if (tally.reason !== undefined) return;
+  try {
+    const { missing, wrong } = await shortfall(tally.region, host, objects, signal);
+    for (const object of missing) tally.noteWrong(object, "missing", 0);
+    for (const object of wrong) tally.noteWrong(object, `its size is not the ${object.sizeBytes} bytes listed`, 0);
+    const bad = new Set([...missing, ...wrong]);
+    for (const object of objects) if (!bad.has(object)) tally.noteRight(object, 0);
+  } catch (error) {
+    if (signal.aborted || !(error instanceof ColdkeepError)) throw error;
+    tally.noteUnreachable(messageOf(error));
+  }
+}
+
+/** One region's share of a check of stored bytes. */
+export class RegionCheck {
+  readonly tally: RegionTally;
+  readonly #ground: CheckGround;
+  readonly #budget: ByteBudget;
+  readonly #partBytes: number;
+
+  constructor(tally: RegionTally, ground: CheckGround) {
+    const share = Math.floor(MEMORY_BYTES / ground.regions);
+    this.tally = tally;
+    this.#ground = ground;
+    this.#budget = new ByteBudget(share);
+    this.#partBytes = Math.min(PART_BYTES_MAX, share);
+  }
+
+  /** Checks every task. Returns what was found inside volumes whose bytes are right. Throws E_INTERRUPTED. */
+  async run(tasks: readonly ObjectTask[]): Promise<ContentResult[]> {
+    const results: ContentResult[] = [];
+    await eachOf(tasks, FETCHES_AT_ONCE, async (task) => {
+      const outcome = await this.#check(task);
+      if (outcome !== null && task.pieces !== null) results.push({ object: task.object, faults: outcome.faults });
+      this.#ground.onProgress();
+    });
+    return results;
+  }
+
+  async #check(task: ObjectTask): Promise<CheckOutcome | null> {
+    const { tally } = this;
+    if (tally.reason !== undefined) return null;
+    try {
+      const outcome = await this.#fetch(task);
+      if (outcome.sha256 === task.object.sha256) {
+        tally.noteRight(task.object, task.object.sizeBytes);
+        return outcome;
+      }
+      tally.noteWrong(task.object, "damaged: it does not match its digest", task.object.sizeBytes);
+    } catch (error) {
+      if (this.#ground.signal.aborted) throw error;
+      if (isAway(tally, error)) tally.noteUnreachable(messageOf(error));
+      else if (error instanceof StoreError) tally.noteWrong(task.object, describeFault(error), 0);
+      else throw error;
+    }
+    return null;
+  }
+
+  async #fetch({ object, pieces }: ObjectTask): Promise<CheckOutcome> {
+    const { host, pool, signal } = this.#ground;
+    const key = objectKey(host, object.kind, object.id);
+    const check = pool.begin(object, pieces);
+    try {
+      for (let offset = 0; offset < object.sizeBytes; offset += this.#partBytes) {
+        const length = Math.min(this.#partBytes, object.sizeBytes - offset);
+        await this.#budget.acquire(length);
+        const release = (): void => this.#budget.release(length);
+        const range = length === object.sizeBytes ? undefined : { offset, length };
+        const bytes = await this.tally.region.store.fetchBytes(key, { range, maxBytes: length, sizeBytes: object.sizeBytes, signal }).catch((error: unknown) => {
+          release();
+          throw error;
+        });
+        check.push(bytes, release);
+      }
+      return await check.outcome;
+    } catch (error) {
+      check.abandon();
+      throw error;
+    }
+  }
+}
+
+function describeFault(error: StoreError): string {
+  switch (error.fault) {
+    case "missing":
+      return "missing";
+    case "corrupt":
+      return `damaged: ${messageOf(error)}`;
+    case "denied":
+    case "misused":
+    case "full":
+    case "unreachable":
+    case "transient":
+      return `cannot be read: ${messageOf(error)}`;
+  }
+}

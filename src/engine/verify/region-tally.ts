@@ -1,0 +1,84 @@
+/** What was found in one region so far. */
+import type { ListedObject } from "../../format/manifest.ts";
+import { objectKey } from "../../format/object-key.ts";
+import type { Region } from "../region.ts";
+import type { RegionProblem, RegionReport } from "./report.ts";
+
+/** Tells objects apart, also if two manifests gave one id to different bytes. */
+export function objectName(object: ListedObject): string {
+  return `${object.id} ${object.sha256}`;
+}
+
+export class RegionTally {
+  readonly region: Region;
+  readonly problems: RegionProblem[] = [];
+  readonly #host: string;
+  readonly #right = new Set<string>();
+  readonly #wrong = new Map<string, string>();
+  #bytes = 0;
+  #isDamaged = false;
+  #isBehind = false;
+  #reason: string | undefined;
+
+  constructor(region: Region, host: string) {
+    this.region = region;
+    this.#host = host;
+  }
+
+  /** Why nothing more is asked of it. */
+  get reason(): string | undefined {
+    return this.#reason;
+  }
+
+  get objectsChecked(): number {
+    return this.#right.size + this.#wrong.size;
+  }
+
+  get bytesChecked(): number {
+    return this.#bytes;
+  }
+
+  isRight(name: string): boolean {
+    return this.#right.has(name);
+  }
+
+  /** What is wrong with an object here. */
+  fault(name: string): string | undefined {
+    return this.#wrong.get(name);
+  }
+
+  /** `bytes`: how many of it were read. */
+  noteRight(object: ListedObject, bytes: number): void {
+    this.#right.add(objectName(object));
+    this.#bytes += bytes;
+  }
+
+  noteWrong(object: ListedObject, what: string, bytes: number, isMissingOfLaterArchive = false): void {
+    this.#wrong.set(objectName(object), what);
+    this.#bytes += bytes;
+    if (isMissingOfLaterArchive) this.#isBehind = true;
+    else this.#isDamaged = true;
+    this.problems.push({ object: object.id, kind: object.kind, key: objectKey(this.#host, object.kind, object.id), what });
+  }
+
+  noteManifest(id: string, what: string, isMissing: boolean): void {
+    this.#wrong.set(id, what);
+    if (isMissing) this.#isBehind = true;
+    else this.#isDamaged = true;
+    this.problems.push({ object: id, kind: "manifest", key: objectKey(this.#host, "archive", id), what });
+  }
+
+  noteRightManifest(id: string): void {
+    this.#right.add(id);
+  }
+
+  noteUnreachable(reason: string): void {
+    this.#reason ??= reason;
+  }
+
+  report(): RegionReport {
+    const state = this.#reason !== undefined ? "unreachable" : this.#isDamaged ? "damaged" : this.#isBehind ? "behind" : "sound";
+    const problems = this.problems.toSorted((a, b) => (a.key < b.key ? -1 : 1));
+    return { state, objectsChecked: this.objectsChecked, bytesChecked: this.#bytes, problems, ...(this.#reason !== undefined && { reason: this.#reason }) };
+  }
+}
