@@ -1,7 +1,7 @@
 /** `coldkeep backup`: the nightly run. */
 import { configPath, loadConfig } from "../config/load.ts";
 import { runBackup, type BackupReport } from "../engine/backup/run.ts";
-import type { ExitStatus } from "../errors.ts";
+import { EXIT, type ExitStatus } from "../errors.ts";
 import { formatDuration, formatSize } from "../units.ts";
 import type { CommandContext } from "./command.ts";
 import { emitTo } from "./emit.ts";
@@ -21,10 +21,18 @@ export async function run(context: CommandContext, _args: readonly string[], opt
 }
 
 function documentOf(report: BackupReport): Record<string, unknown> {
-  const { counts, exitStatus: _, problems, skippedMounts, notKept, notes, ...rest } = report;
+  const { archive, status, counts, bytesStored, regions, receipt, durationMs } = report;
+  const { problems, problemsTotal, skippedMounts, notKept, notKeptTotal, notes } = report;
   return {
-    ...rest,
+    archive,
+    status,
     ...counts,
+    bytesStored,
+    regions,
+    receipt,
+    durationMs,
+    problemsTotal,
+    notKeptTotal,
     problems: problems.slice(0, LISTED_MAX),
     skippedMounts: skippedMounts.slice(0, LISTED_MAX),
     notKept: notKept.slice(0, LISTED_MAX),
@@ -45,5 +53,6 @@ function tell({ terminal }: CommandContext, report: BackupReport): void {
   const regions = Object.entries(report.regions).map(([name, state]) => `${name} ${state}`);
   terminal.status(`archive ${report.archive} ${report.status}: ${counts.entries} entries, ${formatSize(counts.sourceBytes)}; files: ${files}`);
   terminal.status(`read ${formatSize(counts.bytesRead)}, stored ${formatSize(report.bytesStored)} in each region, in ${formatDuration(report.durationMs)}; regions: ${regions.join(", ")}`);
+  if (report.exitStatus === EXIT.failed) terminal.warn("fewer regions than `copies` hold the archive", "Run again when the others answer: they are brought up to date first.");
   if (report.problemsTotal > 0) terminal.warn(`${report.problemsTotal} problems: the archive is partial`, "Read the lines above; what is named there is not in the archive.");
 }

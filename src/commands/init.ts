@@ -78,12 +78,13 @@ function tell({ terminal }: CommandContext, report: InitReport, isLocal: boolean
   terminal.say(`${report.joined ? "joined" : "made"} vault ${report.vault} as host ${report.host}`);
   for (const region of report.regions) terminal.say(`  region ${region.name}: ${region.url}`);
   terminal.say(`configuration: ${report.config}`);
-  if (report.kitWritten === null) {
+  if (report.joined || report.kitWritten === null) {
     terminal.say("add this line to the kit, so that restores trust this host:");
     terminal.say(`  # signer: ${report.signerLine}`);
-  } else {
+  }
+  if (report.kitWritten !== null) {
     terminal.say(`kit: ${report.kitWritten}`);
-    terminal.warn("the kit holds the only key to the archives", `Move ${report.kitWritten} off this host, and keep a second copy.`);
+    if (report.kitHoldsIdentity) terminal.warn("the kit holds the only key to the archives", `Move ${report.kitWritten} off this host, and keep a second copy.`);
   }
   terminal.say(`next: ${isLocal ? "edit the regions, then " : ""}\`coldkeep backup --dry-run\``);
 }

@@ -33,8 +33,14 @@ export async function run(context: CommandContext, args: readonly string[], opti
   return report.exitStatus;
 }
 
-function documentOf({ exitStatus: _, lost, ...rest }: RestoreReport): Record<string, unknown> {
-  return { ...rest, lostTotal: lost.length, lost: lost.slice(0, LISTED_MAX).map((path) => path.toWellFormed()) };
+function documentOf({ exitStatus: _, lost, damaged, ...rest }: RestoreReport): Record<string, unknown> {
+  return {
+    ...rest,
+    lostTotal: lost.length,
+    lost: lost.slice(0, LISTED_MAX).map((path) => path.toWellFormed()),
+    damagedTotal: damaged.length,
+    damaged: damaged.slice(0, LISTED_MAX),
+  };
 }
 
 function tell({ terminal }: CommandContext, report: RestoreReport): void {
@@ -45,5 +51,5 @@ function tell({ terminal }: CommandContext, report: RestoreReport): void {
   const proven = report.bytes - report.bytesWritten;
   terminal.say(`restored ${report.entries} entries of archive ${report.archive} of ${report.host}, ${formatSize(report.bytes)}, in ${formatDuration(report.durationMs)}`);
   if (report.resumed) terminal.say(`went on with an earlier restore: ${formatSize(Math.max(0, proven))} were there already`);
-  if (report.damaged.length > 0) terminal.say(`${report.damaged.length} objects were bad in one region and taken from another; run \`coldkeep verify\``);
+  if (report.damaged.length > 0) terminal.say(`${report.damaged.length} objects were bad or missing in a region; run \`coldkeep verify\``);
 }

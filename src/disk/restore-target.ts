@@ -172,15 +172,15 @@ export class RestoreTarget {
     });
   }
 
-  /** Makes `path` another name of `existing`, which must be a file, FIFO or device below the target. */
-  makeHardLink(path: string, existing: string): void {
+  /** Makes `path` another name of `existing`, a file, FIFO or device below the target; with `isSymlink`, a symbolic link, which is not followed. */
+  makeHardLink(path: string, existing: string, isSymlink = false): void {
     this.#attempt(path, "link", () => {
       checkPath(existing);
       const to = this.#parent(path);
       const from = this.#held.open(parentPath(existing), false);
       const source = from === null ? null : childPath(from, lastName(existing));
       const stat = source === null ? null : lstatAt(source);
-      if (source === null || stat === null || stat.type === "symlink" || stat.type === "dir") {
+      if (source === null || stat === null || stat.type === "dir" || (stat.type === "symlink") !== isSymlink) {
         throw new ColdkeepError("E_DISK", `cannot link ${path} to ${existing}, which is ${stat ? `a ${stat.type}` : "missing"} in the target`);
       }
       const there = lstatAt(childPath(to, lastName(path)));
@@ -327,7 +327,7 @@ export class RestoreTarget {
       return act();
     } catch (cause) {
       if (cause instanceof ColdkeepError) throw cause;
-      const hint = systemCode(cause) === "ENOSPC" ? "Free some space in the target, then run the same command again." : undefined;
+      const hint = systemCode(cause) === "ENOSPC" ? "Free some space in the target." : undefined;
       throw new ColdkeepError("E_DISK", `cannot ${what} ${path} in the target: ${messageOf(cause)}`, { hint, cause });
     }
   }

@@ -78,7 +78,7 @@ export async function readArchiveFacts(vault: OpenVault, wanted: string | undefi
     header,
     volumes: amountOf("volume"),
     catalogs: amountOf("catalog"),
-    regions: regionStates(vault, archive.seen),
+    regions: regionStates(vault, archive.survey, archive.seen),
     receipt: `${header.host} ${header.id} ${header.sequence} ${sha256}`,
     catalog: null,
     closed: null,

@@ -1,21 +1,22 @@
 /** Setting up a host: keys, kit, vault and configuration, in this order, so that a killed call is completed by the next. */
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { newIdentity, parseRecipients, recipientKind, recipientOf } from "../codec/age-keys.ts";
 import { sha256Hex } from "../codec/digest.ts";
-import { formatPublicKey, formatSecretKey, newSigner, parseSecretKey, signerFromPem } from "../codec/signer.ts";
+import { formatPublicKey, formatSecretKey, newSigner, signerFromPem } from "../codec/signer.ts";
 import { createHostKeys, hostKeysDir } from "../config/keys.ts";
 import { formatConfig, loadConfig } from "../config/load.ts";
 import type { SourceConfig } from "../config/schema.ts";
 import { createFileExclusive } from "../disk/atomic-write.ts";
 import { readSecretFile } from "../disk/secret-file.ts";
-import { ColdkeepError, systemCode } from "../errors.ts";
-import { formatKit, KIT_BYTES_MAX, parseKit, type Kit, type PinnedSigner } from "../format/kit.ts";
+import { ColdkeepError, messageOf, systemCode } from "../errors.ts";
+import { formatKit, KIT_BYTES_MAX, parseKit, signerLine, type Kit, type PinnedSigner } from "../format/kit.ts";
 import { VAULT_MARKER_KEY } from "../format/object-key.ts";
 import { encodeVaultMarker } from "../format/vault-marker.ts";
 import { readRecoveryFiles } from "../recovery/recovery-files.ts";
 import type { Emit } from "./events.ts";
+import { noteKitPath } from "./kit-note.ts";
 import { closeRegions, openRegions, readerSpec, readMarker, type Region } from "./region.ts";
 
 export type InitOrder = {
@@ -42,6 +43,8 @@ export type InitReport = {
   signerLine: string;
   /** The kit, when this call wrote it. */
   kitWritten: string | null;
+  /** Whether the written kit holds an identity made now, which is nowhere else. */
+  kitHoldsIdentity: boolean;
   /** Whether the regions held the vault before. */
   joined: boolean;
   /** Whether nothing had to be done. */
@@ -79,7 +82,6 @@ async function chooseIdentity(order: InitOrder, existing: Kit | null): Promise<I
   const operator = newSigner();
   const pinned: PinnedSigner = { role: "operator", key: formatPublicKey(operator.publicKey) };
   const kit: Kit = { vault: "", regions: order.regions, signers: [pinned], operatorKey: formatSecretKey(operator.privateKey), identities: [identity] };
-  parseSecretKey(formatSecretKey(operator.privateKey));
   return { recipients: [recipient], kit, operator: pinned };
 }
 
@@ -102,17 +104,15 @@ function createExclusive(path: string, text: string, what: string): void {
   try {
     createFileExclusive(path, Buffer.from(text), 0o600);
   } catch (error) {
-    if (systemCode(error) === "EEXIST" && readFileSync(path, "utf8") === text) return;
-    if (error instanceof ColdkeepError && error.code === "E_REFUSED") throw error;
-    throw new ColdkeepError("E_DISK", `cannot write the ${what} ${path}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    if (systemCode(error) === "EEXIST") throw new ColdkeepError("E_REFUSED", `${path} is there already, and is no ${what} that can be read`, { hint: "Move it away, or name another file: nothing is overwritten." });
+    throw new ColdkeepError("E_DISK", `cannot write the ${what} ${path}: ${messageOf(error)}`, { cause: error });
   }
 }
 
 /** Puts the marker and the recovery texts into a region that has none; what is there stays. */
-async function prepareRegion(region: Region, vault: string): Promise<void> {
+async function prepareRegion(region: Region, vault: string, marker: Buffer): Promise<void> {
   for (const { key, bytes, sha256 } of readRecoveryFiles()) await region.store.put(key, bytes, { sha256 });
   if ((await readMarker(region)) !== null) return;
-  const marker = encodeVaultMarker(vault, new Date().toISOString());
   await region.store.put(VAULT_MARKER_KEY, marker, { sha256: sha256Hex(marker) });
   const now = await readMarker(region);
   if (now !== vault) throw new ColdkeepError("E_REFUSED", `region "${region.name}" became another vault at the same moment`, { hint: "Run `coldkeep init` again." });
@@ -142,6 +142,7 @@ async function setUp(order: InitOrder, regions: readonly Region[]): Promise<Init
   const recoverSha256 = readRecoveryFiles().find(({ key }) => key === "recover.sh")?.sha256;
   const withDigest = recoverSha256 === undefined ? {} : { recoverSha256 };
   let kitWritten: string | null = null;
+  if (order.recipients.length === 0) noteKitPath(hostKeysDir(dirname(order.configPath)), order.kitPath);
   if (identity.kit !== null) {
     writeKit(order, { ...identity.kit, ...withDigest, vault, signers: [signer, ...identity.kit.signers] });
     kitWritten = order.kitPath;
@@ -149,7 +150,8 @@ async function setUp(order: InitOrder, regions: readonly Region[]): Promise<Init
     writeKit(order, { vault, regions: order.regions, signers: [signer], ...withDigest, identities: [] });
     kitWritten = order.kitPath;
   }
-  for (const region of regions) await prepareRegion(region, vault);
+  const marker = encodeVaultMarker(vault, new Date().toISOString());
+  for (const region of regions) await prepareRegion(region, vault, marker);
   const config = {
     vault,
     host: order.host,
@@ -160,14 +162,8 @@ async function setUp(order: InitOrder, regions: readonly Region[]): Promise<Init
     state: order.stateDir,
   };
   createExclusive(order.configPath, formatConfig(config), "configuration");
-  return { vault, host: order.host, config: order.configPath, regions: order.regions, recipients: identity.recipients, signerLine: lineOf(signer), kitWritten, joined: marked !== null, unchanged: false };
+  return { vault, host: order.host, config: order.configPath, regions: order.regions, recipients: identity.recipients, signerLine: signerLine(signer), kitWritten, kitHoldsIdentity: identity.kit !== null, joined: marked !== null, unchanged: false };
 }
-
-function lineOf(signer: PinnedSigner): string {
-  return signer.role === "host" ? `host ${signer.host} ${signer.key}` : `${signer.role} ${signer.key}`;
-}
-
-export type InitDifferences = Partial<Pick<InitOrder, "host" | "regions" | "sources" | "recipients">>;
 
 /** The same call again: completes what is missing in the regions and refuses to change the configuration. */
 async function checkExisting(order: InitOrder): Promise<InitReport> {
@@ -185,16 +181,17 @@ async function checkExisting(order: InitOrder): Promise<InitReport> {
     });
   }
   const signer = await ensureKeys(order, config.recipients);
+  const marker = encodeVaultMarker(config.vault, new Date().toISOString());
   const regions = await openRegions(order.regions.map(({ name, url }) => readerSpec(name, url)), order.emit);
   try {
     for (const region of regions) {
       await region.store.create();
       const found = await readMarker(region);
       if (found !== null && found !== config.vault) throw new ColdkeepError("E_REFUSED", `region "${region.name}" holds another vault, ${found}`, { hint: "Correct its URL in the configuration." });
-      await prepareRegion(region, config.vault);
+      await prepareRegion(region, config.vault, marker);
     }
   } finally {
     closeRegions(regions);
   }
-  return { vault: config.vault, host: config.host, config: order.configPath, regions: order.regions, recipients: config.recipients, signerLine: lineOf(signer), kitWritten: null, joined: true, unchanged: true };
+  return { vault: config.vault, host: config.host, config: order.configPath, regions: order.regions, recipients: config.recipients, signerLine: signerLine(signer), kitWritten: null, kitHoldsIdentity: false, joined: true, unchanged: true };
 }

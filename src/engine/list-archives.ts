@@ -1,6 +1,6 @@
 /** Which archives a vault holds, and which regions hold them whole. */
 import { idTimeMs } from "../format/id.ts";
-import { chainFindings, newestFirst, type SeenArchive } from "../policy/latest.ts";
+import { chainFindings, type SeenArchive } from "../policy/latest.ts";
 import type { Survey } from "./manifests.ts";
 import type { OpenVault } from "./open-vault.ts";
 
@@ -26,17 +26,18 @@ export type ArchiveFinding = { kind: "gap" | "fork" | "unknown-signer" | "damage
 
 export type ArchiveList = { archives: ListedArchive[]; findings: ArchiveFinding[] };
 
-/** Region name → state, for one archive. */
-export function regionStates(vault: OpenVault, archive: SeenArchive): Record<string, ArchiveRegionState> {
-  const reachable = new Set(vault.reachable.map(({ name }) => name));
+/** Region name → state, for one archive of a survey. */
+export function regionStates(vault: OpenVault, survey: Survey, archive: SeenArchive): Record<string, ArchiveRegionState> {
+  const lost = new Set(survey.lost.map(({ region }) => region));
+  const reachable = new Set(vault.reachable.filter((region) => !lost.has(region)).map(({ name }) => name));
   const stateOf = (name: string): ArchiveRegionState => (!reachable.has(name) ? "unreachable" : archive.regions.includes(name) ? "complete" : "behind");
   return Object.fromEntries(vault.regions.map(({ name }) => [name, stateOf(name)]));
 }
 
-function listed(vault: OpenVault, archive: SeenArchive): ListedArchive {
+function listed(vault: OpenVault, survey: Survey, archive: SeenArchive): ListedArchive {
   const { id, host, sequence, startedAt, finishedAt, status, totals } = archive.header;
   const { entries, sourceBytes, storedBytes } = totals;
-  return { id, host, sequence, startedAt, finishedAt, status, entries, sourceBytes, storedBytes, regions: regionStates(vault, archive) };
+  return { id, host, sequence, startedAt, finishedAt, status, entries, sourceBytes, storedBytes, regions: regionStates(vault, survey, archive) };
 }
 
 function findingsOf(host: string, survey: Survey): ArchiveFinding[] {
@@ -48,13 +49,14 @@ function findingsOf(host: string, survey: Survey): ArchiveFinding[] {
 
 /** The archives of `hosts` over all regions that answer, newest first. Throws StoreError. */
 export async function listArchives(vault: OpenVault, hosts: readonly string[]): Promise<ArchiveList> {
-  const seen: SeenArchive[] = [];
+  const seen: { archive: SeenArchive; survey: Survey }[] = [];
   const findings: ArchiveFinding[] = [];
   for (const host of hosts) {
     const survey = await vault.survey(host);
-    seen.push(...survey.archives);
+    seen.push(...survey.archives.map((archive) => ({ archive, survey })));
     findings.push(...findingsOf(host, survey));
   }
   findings.sort((a, b) => idTimeMs(b.archive) - idTimeMs(a.archive));
-  return { archives: newestFirst(seen).map((archive) => listed(vault, archive)), findings };
+  const listedArchives = seen.map(({ archive, survey }) => listed(vault, survey, archive));
+  return { archives: listedArchives.toSorted((a, b) => b.sequence - a.sequence || (a.id < b.id ? 1 : -1)), findings };
 }

@@ -5,7 +5,7 @@ import { idTimeMs } from "../format/id.ts";
 import { MANIFEST_HEAD_BYTES, OBJECT_LIST_BYTES_MAX, parseObjectList, type ListedObject, type ManifestHeader } from "../format/manifest.ts";
 import { keyPrefix, objectKey, parseObjectKey, type KeyKind } from "../format/object-key.ts";
 import { newestFirst, type SeenArchive } from "../policy/latest.ts";
-import { StoreError, type StoredObject } from "../storage/object-store.ts";
+import type { StoredObject } from "../storage/object-store.ts";
 import type { Region } from "./region.ts";
 import { ManifestFault, verifyHead, type Trust } from "./trust.ts";
 
@@ -84,15 +84,17 @@ type Asked = { host: string; trust: Trust; kind: "archive" | "checkpoint"; signa
 
 /** Takes the first region whose head verifies; others count as holders by the size of what they list. */
 async function surveyOne(id: string, holders: readonly Answered<Map<string, StoredObject>>[], asked: Asked, survey: Survey): Promise<void> {
+  const bad = new Set<Region>();
   for (const { region } of holders) {
     try {
       const { header, line } = await readHead(region, id, asked);
       const sizeBytes = manifestBytes(line.length, header);
-      const regions = holders.filter(({ answer }) => answer.get(id)?.sizeBytes === sizeBytes).map((holder) => holder.region.name);
+      const regions = holders.filter((holder) => !bad.has(holder.region) && holder.answer.get(id)?.sizeBytes === sizeBytes).map((holder) => holder.region.name);
       survey.archives.push({ header, sha256: sha256Hex(line), regions });
       return;
     } catch (error) {
       asked.signal?.throwIfAborted();
+      bad.add(region);
       if (error instanceof ManifestFault) survey.faulty.push({ id, region: region.name, fault: error });
       else if (!survey.lost.some((lost) => lost.region === region)) survey.lost.push({ region, error });
     }

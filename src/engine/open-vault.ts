@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { LoadedConfig } from "../config/load.ts";
-import { ColdkeepError } from "../errors.ts";
+import { ColdkeepError, messageOf } from "../errors.ts";
 import { findId } from "../format/id.ts";
 import type { BareSigner, Kit, PinnedSigner } from "../format/kit.ts";
 import { parseObjectKey } from "../format/object-key.ts";
@@ -106,10 +106,11 @@ export class OpenVault {
     throw new ColdkeepError("E_SIGNER", `no signer is pinned for host "${chosen}"`, { hint: `Pinned are: ${hosts.join(", ") || "none"}. Add its signer line to the kit, or give --signer.` });
   }
 
-  /** The host's archives; gaps, forks and unknown signers are told. */
+  /** The host's archives; gaps, forks, unknown signers and regions that stopped answering are told. */
   async survey(host: string): Promise<Survey> {
-    const survey = await surveyHost(this.reachable, host, this.trust);
-    const { emit } = this.#order;
+    const { emit, signal } = this.#order;
+    const survey = await surveyHost(this.reachable, host, this.trust, "archive", signal);
+    for (const { error } of survey.lost) emit({ kind: "warning", message: messageOf(error), hint: error instanceof ColdkeepError ? error.hint : undefined });
     for (const { region, fault } of survey.faulty) emit({ kind: "warning", message: `region "${region}": ${fault.message}`, hint: fault.hint });
     for (const finding of chainFindings(survey.archives)) emit({ kind: "warning", message: finding.message });
     return survey;
@@ -135,7 +136,22 @@ export class OpenVault {
   async archive(wanted: string | undefined): Promise<{ seen: SeenArchive; manifest: Manifest; survey: Survey }> {
     const survey = await this.survey(this.host());
     const seen = this.choose(survey, wanted);
-    return { seen, survey, manifest: await loadManifest(this.reachable, seen, this.trust) };
+    return { seen, survey, manifest: await this.#manifest(seen) };
+  }
+
+  /** The whole manifest from the first region where it is intact; the others are named. */
+  async #manifest(seen: SeenArchive): Promise<Manifest> {
+    const { emit, signal } = this.#order;
+    const [first, ...others] = this.reachable.filter(({ name }) => seen.regions.includes(name));
+    if (first === undefined || others.length === 0) return loadManifest(this.reachable, seen, this.trust, signal);
+    try {
+      return await loadManifest([first], seen, this.trust, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      const why = error instanceof ColdkeepError && error.cause !== undefined ? messageOf(error.cause) : messageOf(error);
+      emit({ kind: "warning", message: why.includes(`region "${first.name}"`) ? why : `region "${first.name}": ${why}` });
+      return this.#manifest({ ...seen, regions: others.map(({ name }) => name) });
+    }
   }
 
   /** Reads stored objects of an archive, regions that hold it whole first. */

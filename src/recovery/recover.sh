@@ -379,7 +379,7 @@ plan() {
   if [ -s "$scratch/strays" ]; then die 1 "a hard link names no entry: $(head -n 1 "$scratch/strays")"; fi
   { cut -f 1 "$scratch/E" && cut -d ' ' -f 1 "$scratch/segments" && printf '%s\n' "$root_object"; } |
     sort -u >"$scratch/used"
-  cut -d ' ' -f 1 "$scratch/objects" | sort | cmp -s - "$scratch/used" ||
+  [ "$(cut -d ' ' -f 1 "$scratch/objects" | sort | sha256sum)" = "$(sha256sum <"$scratch/used")" ] ||
     die 1 "the manifest does not list exactly the objects that the catalog needs"
 }
 

@@ -67,3 +67,9 @@ export function numberIn(run: Run, key: string): number {
   const value = run.document?.[key];
   return typeof value === "number" ? value : 0;
 }
+
+/** A list of texts of the document, empty where it is missing. */
+export function listIn(run: Run, key: string): string[] {
+  const value = run.document?.[key];
+  return Array.isArray(value) ? value.map(String) : [];
+}

@@ -2,7 +2,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { startColdkeep, tempDir, treeDigest } from "../support/program.ts";
 import { type Rgw, startRgw } from "../support/rgw.ts";
 import { fileTempDir } from "../support/temp-dir.ts";
@@ -74,7 +74,7 @@ describe("a whole system", () => {
       expect(sparseBlocksOf(restored), source).toEqual(sparseBlocksOf(source));
     }
     expect(devicesOf(odd).length).toBeGreaterThan(2);
-    expect(sparseBlocksOf(odd).length).toBeGreaterThan(3);
+    expect(sparseBlocksOf(odd).length).toBeGreaterThan(2);
     // No tool above takes paths this long.
     expect(treeDigest(join(out, long), { omit: ["xattrs"] })).toBe(treeDigest(long, { omit: ["xattrs"] }));
   });
@@ -134,8 +134,12 @@ describe("a region that is killed in mid-run", () => {
     host.configure(/# volumeSize: .*/, "volumeSize: 8MiB");
     const running = startColdkeep(["backup", "--config", host.config, "--json"], { env: vault.credentials(), timeoutMs: 120_000 });
     let volumes = 0;
+    let isBack = false;
     while (volumes < 4) volumes = [...(await vault.list(1, "killed")).keys()].filter((key) => key.includes("/volumes/")).length;
     await rgw.crash(1);
+    onTestFinished(async () => {
+      if (!isBack) await rgw.revive(1);
+    });
     const result = await running.result;
     expect(result, result.stderr).toMatchObject({ status: 3 });
     expect(result.json()).toMatchObject({ status: "complete", regions: { "eu-central": "complete", "us-east": "behind" } });
@@ -147,6 +151,7 @@ describe("a region that is killed in mid-run", () => {
     expect(rsyncDifferences(data, join(first, data))).toBe("");
 
     await rgw.revive(1);
+    isBack = true;
     expect(await manifests(1)).toBe(0);
     const report = await host.backup<{ regions: unknown; bytesStored: number }>();
     expect(report.regions).toEqual({ "eu-central": "complete", "us-east": "complete" });

@@ -166,6 +166,8 @@ export async function learnAgain(
     let pieces = 0;
     for (const manifest of manifests) {
       const catalog = await CatalogReader.open(manifest, reader, cache);
+      // Where state was damaged the cached segments may be too: reading throws bad ones out, to be fetched again.
+      for (const { sha256, size } of catalog.root.segments) cache.text(sha256, size);
       pieces += await indexCatalog(catalog, index);
       for (const { sha256 } of catalog.root.segments) segments.add(sha256);
     }

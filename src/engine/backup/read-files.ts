@@ -1,7 +1,7 @@
 /** Reads a batch of small files for a packer; what changes while it is read is read once more, then flagged. */
 import { closeSync } from "node:fs";
 import { openForReading, ReadRace, readFully, readXattrs } from "../../disk/read-file.ts";
-import { fstatText, type Stat } from "../../disk/stat.ts";
+import { fstatText, lstatText, type Stat } from "../../disk/stat.ts";
 import { sha256Hex } from "../../codec/digest.ts";
 import { messageOf, systemCode } from "../../errors.ts";
 import type { Xattr } from "../../format/entry.ts";
@@ -11,6 +11,8 @@ import type { Candidate, Packer, Placed } from "./packer.ts";
 
 /** A file that has grown beyond this since the walk is handed back, to be read in spans. */
 const ONE_PIECE_BYTES_MAX = 4 * MIB;
+/** How often a path is looked at again when another file has come to lie there. */
+const SWAPS_MAX = 32;
 const ARENA_BYTES = 12 * MIB;
 
 type Read = { stat: Stat; bytes: Buffer; changed: boolean; xattrs: Xattr[]; lost?: string | undefined };
@@ -27,9 +29,27 @@ function readOnce(fd: number, before: Stat, target: Buffer): { bytes: Buffer; af
   return { bytes: target.subarray(0, length), after: fstatText(fd) };
 }
 
+/**
+ * Opens the file that lies at a path now: where a program replaces it all the time, the one the walk saw is never there.
+ * It is looked at anew each time, because only a regular file may be opened. Throws ReadRace.
+ */
+function openCurrent(task: FileTask): { fd: number; stat: Stat } {
+  let expected: Stat = task.stat;
+  for (let tries = 1; ; tries++) {
+    try {
+      return openForReading(task.path, expected);
+    } catch (error) {
+      const isSwapped = error instanceof ReadRace && error.kind === "swapped";
+      const now = isSwapped && tries < SWAPS_MAX ? lstatText(task.path) : null;
+      if (now?.type !== "file") throw error;
+      expected = now;
+    }
+  }
+}
+
 /** Reads one file into `target`, or returns its stat alone when it has become too large. */
 function readFile(task: FileTask, target: Buffer): Read | { grown: Stat } {
-  const { fd, stat } = openForReading(task.path, task.stat);
+  const { fd, stat } = openCurrent(task);
   try {
     if (stat.size > Math.min(ONE_PIECE_BYTES_MAX, target.length)) return { grown: stat };
     let before = stat;

@@ -1,6 +1,5 @@
 /** One backup: from the walk to a manifest in every region that can take it. */
 import { rmSync } from "node:fs";
-import { dirname, join } from "node:path";
 import { ColdkeepError, EXIT, type ExitStatus } from "../../errors.ts";
 import type { Problem } from "../../format/catalog-root.ts";
 import { archiveStatus, requiredCopies } from "../../policy/copies.ts";
@@ -37,6 +36,9 @@ export type BackupReport = {
   exitStatus: ExitStatus;
 };
 
+/** How long an interrupted run may take to store what is under way, and a checkpoint. */
+const INTERRUPT_GRACE_MS = 10_000;
+
 /** The configuration and keys go along in every archive, so that a rebuilt server can continue its chain. */
 function sourcesOf(ground: Ground): SourceSpec[] {
   const { loaded, keysDir } = ground.setup;
@@ -71,20 +73,25 @@ class BackupRun {
   async run(): Promise<BackupReport> {
     const { signal, dryRun } = this.#order;
     const crew = this.#startCrew();
-    const interrupt = (): void => crew.stop();
+    let grace: NodeJS.Timeout | undefined;
+    const interrupt = (): void => {
+      crew.stop();
+      grace = setTimeout(() => this.#storing.abort(signal.reason), INTERRUPT_GRACE_MS);
+    };
     signal.addEventListener("abort", interrupt, { once: true });
     try {
-      if (signal.aborted) crew.stop();
+      if (signal.aborted) interrupt();
       const report = await crew.finished();
-      signal.removeEventListener("abort", interrupt);
+      if (signal.aborted && this.#written.size === 0) throw interrupted();
       if (dryRun) return this.#report(report, null, [], 0);
       const archive = await this.#conclude(crew, report);
       await crew.close();
       return archive;
     } catch (error) {
-      this.#storing.abort();
+      this.#storing.abort(error);
       throw error;
     } finally {
+      clearTimeout(grace);
       signal.removeEventListener("abort", interrupt);
       await crew.abandon();
     }
@@ -151,7 +158,7 @@ class BackupRun {
     };
     const { manifest, addedBytes, segments } = await sealArchive(sealing);
     const complete = await commit(sealing, manifest);
-    if (isInterrupted) throw interrupted(manifest, complete);
+    if (isInterrupted) throw interrupted(complete.length > 0 ? manifest.header.id : undefined);
     if (complete.length === 0) throw new ColdkeepError("E_REGION", `archive ${manifest.header.id} could not be committed in any region`, { hint: "What was stored before is intact; run again when a region answers." });
     this.#ground.state.noteLatest({ id: manifest.header.id, sha256: manifest.sha256, sequence: manifest.header.sequence });
     this.#ground.state.clearIntent();
@@ -188,8 +195,8 @@ function progressText(counts: ScanCounts): string {
   return `${counts.entries} entries, ${changed} new or changed, ${formatSize(counts.bytesRead)} read, ${formatSize(counts.bytesPacked)} packed`;
 }
 
-function interrupted(manifest: Manifest, complete: readonly Region[]): ColdkeepError {
-  const kept = complete.length > 0 ? `checkpoint ${manifest.header.id} keeps what was stored` : "the state keeps what was stored";
+function interrupted(checkpoint?: string): ColdkeepError {
+  const kept = checkpoint === undefined ? "no checkpoint was written" : `checkpoint ${checkpoint} keeps what was stored`;
   return new ColdkeepError("E_INTERRUPTED", `interrupted; ${kept}`, { hint: "Run again: content already stored is not sent again." });
 }
 
@@ -200,15 +207,17 @@ function interrupted(manifest: Manifest, complete: readonly Region[]): ColdkeepE
 export async function runBackup(order: BackupOrder): Promise<BackupReport> {
   const startedAtMs = Date.now();
   const stateDir = order.loaded.config.state;
-  using _lock = HostLock.take(stateDir);
-  const state = new RunState(stateDir);
+  const lock = HostLock.take(stateDir);
+  let state: RunState | undefined;
   let ground: Ground | undefined;
   try {
+    state = new RunState(stateDir);
     ground = await findGround(order, state);
     return await new BackupRun(order, ground, startedAtMs).run();
   } finally {
-    state.close();
+    state?.close();
     if (ground !== undefined) closeRegions(ground.regions);
     rmSync(statePaths(stateDir).spool, { recursive: true, force: true });
+    lock.release();
   }
 }

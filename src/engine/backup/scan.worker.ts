@@ -2,6 +2,7 @@
 import { parentPort, workerData, type MessagePort } from "node:worker_threads";
 import { Owners } from "../../disk/owners.ts";
 import { readMounts } from "../../disk/mounts.ts";
+import { planSources } from "../../disk/source-tree.ts";
 import { walk } from "../../disk/walk.ts";
 import type { SegmentReference } from "../../format/catalog-root.ts";
 import { isWithin } from "../../format/entry-path.ts";
@@ -19,6 +20,11 @@ import { TaskDispatch } from "./task-dispatch.ts";
 
 const SLICE_MS = 10;
 const PROGRESS_MS = 200;
+
+/** Sources under the paths the walk gives them: it resolves the links above a source. */
+function asWalked(sources: readonly SourceSpec[]): SourceSpec[] {
+  return sources.map(({ path, exclude }) => ({ path: planSources([path], []).sources[0] ?? path, exclude }));
+}
 
 /** Excludes of the innermost source a path lies in. */
 function skipper(sources: readonly SourceSpec[]): (path: string, isDirectory: boolean) => boolean {
@@ -53,7 +59,8 @@ class ScanThread {
   #lastProgressMs = 0;
 
   constructor(setup: ScanSetup, main: MessagePort) {
-    const sources = setup.sources.map((source) => source.path);
+    const walked = asWalked(setup.sources);
+    const sources = walked.map(({ path }) => path);
     this.#setup = setup;
     this.#main = main;
     this.#cache = new CatalogCache(setup.catalogDir);
@@ -62,7 +69,7 @@ class ScanThread {
     this.#log = new ScanLog(sources, (problem) => this.#tell({ kind: "problem", problem }));
     this.#segments = new SegmentWriter(this.#cache, storedSegments(setup));
     this.#scanner = new Scanner({
-      items: walk({ sources, skip: skipper(setup.sources), mounts: readMounts(), excludedDirs: setup.excludedDirs }),
+      items: walk({ sources: setup.sources.map(({ path }) => path), skip: skipper(walked), mounts: readMounts(), excludedDirs: setup.excludedDirs }),
       previous: setup.previous === null ? null : new PreviousCatalog(setup.previous.segments, this.#cache),
       previousStartSeconds: setup.previous?.startedAtSeconds ?? 0,
       sources,
@@ -108,7 +115,13 @@ class ScanThread {
     this.#reportProgress();
     if (!this.#scanner.walkEnded && !this.#scanner.mustWait) this.#schedule();
     else if (this.#dispatch === null) this.#scanned();
-    else if (this.#dispatch.isIdle) this.#settle(this.#dispatch);
+    else this.#wait(this.#dispatch);
+  }
+
+  /** The walk waits for packers, or is over: no task may lie in a batch that nobody fills any more. */
+  #wait(dispatch: TaskDispatch): void {
+    dispatch.closeBatch();
+    if (dispatch.isIdle) this.#settle(dispatch);
   }
 
   /** Nothing is under way: ends the packers when all is there, else has them hand out what they still hold. */
@@ -168,9 +181,12 @@ class ScanThread {
         this.#seal(message).catch((error: unknown) => this.#tell({ kind: "error", error: toPortableError(error) }));
         return;
       case "close":
-        this.#book.close();
-        for (const port of this.#setup.packerPorts) port.close();
-        this.#main.close();
+        try {
+          this.#book.close();
+        } finally {
+          for (const port of this.#setup.packerPorts) port.close();
+          this.#main.close();
+        }
     }
   }
 

@@ -2,20 +2,20 @@
  * The walk beside the previous catalog, in a worker: what is unchanged keeps its line, the rest becomes tasks for packers, and
  * the new catalog grows in path order as their results come in.
  */
-import { readXattrs } from "../../disk/read-file.ts";
 import type { Owners } from "../../disk/owners.ts";
 import { readLink } from "../../disk/long-path.ts";
 import { lstatText, type Stat } from "../../disk/stat.ts";
 import type { WalkItem } from "../../disk/walk.ts";
-import { encodeEntry, type Entry } from "../../format/entry.ts";
+import type { Entry } from "../../format/entry.ts";
 import { comparePaths } from "../../format/path-order.ts";
 import { isUnchanged } from "../../policy/change.ts";
 import { CHUNKING_THRESHOLD_BYTES, chunkAverage, spanBytes } from "../../policy/sizing.ts";
 import type { ContentBook } from "./content-book.ts";
+import { EntryLines } from "./entry-lines.ts";
 import { runChunks, volumesOf } from "./extents.ts";
 import { LineQueue } from "./line-queue.ts";
 import type { KnownChunk, PackResult } from "./messages.ts";
-import { entryBase, PendingFile, type CatalogLineText, type FileResult, type OwnerNames, type SpanResult } from "./pending-file.ts";
+import { PendingFile, type CatalogLineText, type FileResult, type SpanResult } from "./pending-file.ts";
 import type { PreviousCatalog, StoredLine } from "./previous-catalog.ts";
 import type { ScanLog } from "./scan-log.ts";
 import type { SegmentWriter } from "./segment-writer.ts";
@@ -39,6 +39,7 @@ export type ScannerParts = {
 
 export class Scanner {
   readonly #parts: ScannerParts;
+  readonly #lines: EntryLines;
   readonly #queue = new LineQueue();
   readonly #files = new Map<number, PendingFile>();
   readonly #chunking = new Map<number, { average: number; span: number; previous: Map<number, KnownChunk[]> }>();
@@ -51,6 +52,7 @@ export class Scanner {
 
   constructor(parts: ScannerParts) {
     this.#parts = parts;
+    this.#lines = new EntryLines(parts.owners, parts.log);
   }
 
   get volumes(): ReadonlySet<string> {
@@ -158,7 +160,7 @@ export class Scanner {
     }
     if (first !== undefined) this.#link(path, stat, `${stat.dev}:${stat.ino}`);
     else if (stat.type === "file") this.#file(path, stat, match?.line);
-    else this.#queue.push({ kind: "line", line: this.#plainLine(path, stat, target), volumes: null });
+    else this.#queue.push({ kind: "line", line: this.#lines.plain(path, stat, target), volumes: null });
     if (match !== null && this.#parts.previous?.entry === match) this.#parts.previous.skip();
   }
 
@@ -206,30 +208,10 @@ export class Scanner {
     return extents.flatMap((extent) => ("chunks" in extent && this.#parts.book.isReusable(extent.volume) ? runChunks(extent) : []));
   }
 
-  #plainLine(path: string, stat: Stat, target: string | undefined): CatalogLineText {
-    const entry = entryBase(path, stat, this.#names(stat), this.#xattrs(path));
-    if (target !== undefined) entry.target = target;
-    if (stat.type === "char" || stat.type === "block") entry.rdev = stat.rdev;
-    return { text: encodeEntry(entry), path };
-  }
-
-  #names(stat: Stat): OwnerNames {
-    return { user: this.#parts.owners.userName(stat.uid), group: this.#parts.owners.groupName(stat.gid) };
-  }
-
-  #xattrs(path: string): Entry["xattrs"] {
-    const { xattrs, problem } = readXattrs(path);
-    if (problem !== undefined) this.#parts.log.notKept(path, problem);
-    return xattrs;
-  }
-
   #link(path: string, stat: Stat, key: string): void {
     const settle = (): CatalogLineText | PendingFile => {
       const first = this.#firstNames.get(key);
-      if (first !== undefined && first.file?.isDropped !== true) {
-        const entry = entryBase(path, stat, this.#names(stat), this.#xattrs(path));
-        return { text: encodeEntry({ ...entry, hardlink: first.path }), path };
-      }
+      if (first !== undefined && first.file?.isDropped !== true) return this.#lines.hardLink(path, stat, first.path);
       const file = this.#pending(path, stat, true, false);
       this.#firstNames.set(key, { path, file });
       if (this.#isStopped) this.#drop(file);
@@ -246,7 +228,7 @@ export class Scanner {
   }
 
   #pending(path: string, stat: Stat, isNew: boolean, queued = true): PendingFile {
-    const file = new PendingFile(path, stat, this.#names(stat), isNew);
+    const file = new PendingFile(path, stat, this.#lines.names(stat), isNew);
     if (queued) this.#queue.push({ kind: "file", file });
     this.#parts.log.fileToRead(isNew);
     return file;
@@ -394,7 +376,7 @@ export class Scanner {
     if (stat.type === "socket") return log.socket();
     if (stat.type === "file") return log.problem(file.path, result.code, result.message);
     const target = stat.type === "symlink" ? readLink(file.path) : undefined;
-    file.lines = [this.#plainLine(file.path, stat, target)];
+    file.lines = [this.#lines.plain(file.path, stat, target)];
     log.entry(file.path, stat);
   }
 

@@ -3,9 +3,8 @@ import { availableParallelism } from "node:os";
 import type { Worker } from "node:worker_threads";
 import type { Loss } from "../../disk/losses.ts";
 import { Losses } from "../../disk/losses.ts";
-import { ColdkeepError, messageOf } from "../../errors.ts";
+import { ColdkeepError } from "../../errors.ts";
 import type { ListedObject } from "../../format/manifest.ts";
-import type { Emit } from "../events.ts";
 import type { ObjectSource } from "../object-source.ts";
 import { fromPortableError } from "../portable-error.ts";
 import { startWorker } from "../start-worker.ts";
@@ -15,11 +14,17 @@ const WORKERS_MAX = 8;
 /** Jobs a worker holds at once, so that one is written while another is fetched. */
 const JOBS_PER_WORKER = 3;
 const FETCHES_MAX = 16;
-const BYTES_IN_FLIGHT_MAX = 192 * 1024 * 1024;
+const BYTES_IN_FLIGHT_MAX = 128 * 1024 * 1024;
 
-type Job = { number: number; object: ListedObject | null; list: string };
+/** Ranges up to this length are never held back: the others may be waiting for what is in them. */
+const SMALL_BYTES_MAX = 128 * 1024;
+
+export type UnpackTask = { number: number; object: ListedObject | null; list: string };
 type Thread = { worker: Worker; jobs: number; finished: PromiseWithResolvers<{ lost: string[]; losses: Loss[] }> };
-type Fetch = { thread: Thread; job: Job; object: ListedObject; index: number; range: ByteRange };
+/** A range of a job: which regions had it wrong, and how many of its bytes are in memory or on their way. */
+type Range = ByteRange & { bad: Set<string>; held: number };
+type Job = { task: UnpackTask; thread: Thread; ranges: Range[] };
+type Fetch = { job: Job; object: ListedObject; index: number; range: Range };
 
 export type UnpackTotals = { bytes: number; files: number; lost: Set<string> };
 
@@ -27,22 +32,20 @@ export class UnpackCrew {
   readonly totals: UnpackTotals = { bytes: 0, files: 0, lost: new Set() };
   readonly losses = new Losses();
   readonly #source: ObjectSource;
-  readonly #emit: Emit;
-  readonly #onVolumeDone: (job: Job) => void;
+  readonly #onListDone: (task: UnpackTask) => void;
   readonly #threads: Thread[];
   readonly #failure = Promise.withResolvers<never>();
   readonly #idle = Promise.withResolvers<void>();
-  #waitingJobs: Job[] = [];
-  readonly #jobs = new Map<number, { job: Job; ranges: ByteRange[] }>();
+  #waiting: UnpackTask[] = [];
+  readonly #jobs = new Map<number, Job>();
   readonly #fetches: Fetch[] = [];
   #fetching = 0;
   #bytesInFlight = 0;
   #isOver = false;
 
-  constructor(setup: UnpackSetup, source: ObjectSource, emit: Emit, onVolumeDone: (job: Job) => void) {
+  constructor(setup: UnpackSetup, source: ObjectSource, onListDone: (task: UnpackTask) => void) {
     this.#source = source;
-    this.#emit = emit;
-    this.#onVolumeDone = onVolumeDone;
+    this.#onListDone = onListDone;
     this.#failure.promise.catch(() => undefined);
     const count = Math.min(availableParallelism(), WORKERS_MAX);
     this.#threads = Array.from({ length: count }, () => this.#startThread(setup));
@@ -59,20 +62,20 @@ export class UnpackCrew {
     return thread;
   }
 
-  /** Works off all jobs, one a volume. */
-  async run(jobs: Job[]): Promise<void> {
-    this.#waitingJobs = [...jobs];
+  /** Works off all tasks. `onListDone` is told of each of which nothing was lost; what it throws ends the restore. */
+  async run(tasks: readonly UnpackTask[]): Promise<void> {
+    this.#waiting = tasks.toReversed();
     this.#dispatch();
     await Promise.race([this.#idle.promise, this.#failure.promise]);
   }
 
   /** The end of the restore, in one thread, after all others have closed what they hold. */
-  async finish(isResumed: boolean): Promise<void> {
+  async finish(clean: boolean): Promise<void> {
     const [first, ...others] = this.#threads;
     for (const thread of others) this.#send(thread, { kind: "close" });
     for (const thread of others) this.#account(await this.#ended(thread));
     if (first === undefined) return;
-    this.#send(first, { kind: "finish", lost: [...this.totals.lost], isResumed });
+    this.#send(first, { kind: "finish", lost: [...this.totals.lost], clean });
     this.#account(await this.#ended(first));
   }
 
@@ -102,39 +105,41 @@ export class UnpackCrew {
     for (;;) {
       const thread = this.#threads.reduce((least, next) => (next.jobs < least.jobs ? next : least));
       if (thread.jobs >= JOBS_PER_WORKER) return;
-      const job = this.#waitingJobs.shift();
-      if (job === undefined) break;
+      const task = this.#waiting.pop();
+      if (task === undefined) break;
       thread.jobs++;
-      this.#jobs.set(job.number, { job, ranges: [] });
-      this.#send(thread, { kind: "job", job: job.number, object: job.object, list: job.list });
+      this.#jobs.set(task.number, { task, thread, ranges: [] });
+      this.#send(thread, { kind: "job", job: task.number, object: task.object, list: task.list });
     }
     if (this.#jobs.size === 0) this.#idle.resolve();
   }
 
   #take(thread: Thread, message: UnpackToMain): void {
+    if (message.kind === "finished") return thread.finished.resolve(message);
+    if (message.kind === "error") return this.#failure.reject(fromPortableError(message.error));
+    const job = this.#jobs.get(message.job);
+    if (job === undefined) return;
     switch (message.kind) {
       case "need":
-        return this.#need(thread, message.job, message.ranges);
+        return this.#need(job, message.ranges);
       case "taken":
-        return this.#release(message.job, message.range);
+        this.#release(job.ranges[message.range]);
+        return this.#pump();
       case "bad":
-        return this.#bad(thread, message);
+        return this.#bad(job, message);
       case "done":
-        return this.#done(thread, message);
-      case "finished":
-        return thread.finished.resolve(message);
-      case "error":
-        return this.#failure.reject(fromPortableError(message.error));
+        return this.#done(job, message);
     }
   }
 
-  #need(thread: Thread, number: number, ranges: ByteRange[]): void {
-    const known = this.#jobs.get(number);
-    if (known === undefined || known.job.object === null) return;
-    known.ranges = ranges;
-    const { job } = known;
-    const { object } = job;
-    if (object !== null) ranges.forEach((range, index) => this.#fetches.push({ thread, job, object, index, range }));
+  #need(job: Job, more: ByteRange[]): void {
+    const { object } = job.task;
+    if (object === null) return;
+    for (const { offset, length } of more) {
+      const range: Range = { offset, length, bad: new Set(), held: 0 };
+      this.#fetches.push({ job, object, index: job.ranges.length, range });
+      job.ranges.push(range);
+    }
     this.#pump();
   }
 
@@ -142,58 +147,70 @@ export class UnpackCrew {
   #pump(): void {
     while (this.#fetching < FETCHES_MAX) {
       const next = this.#fetches[0];
-      if (next === undefined || (this.#bytesInFlight > 0 && this.#bytesInFlight + next.range.length > BYTES_IN_FLIGHT_MAX)) return;
+      if (next === undefined) return;
+      const { range, job } = next;
+      if (this.#bytesInFlight > 0 && range.length > SMALL_BYTES_MAX && this.#bytesInFlight + range.length > BYTES_IN_FLIGHT_MAX) return;
       this.#fetches.shift();
+      if (!this.#isLive(job)) continue;
       this.#fetching++;
-      this.#bytesInFlight += next.range.length;
+      range.held = range.length;
+      this.#bytesInFlight += range.length;
       void this.#fetch(next);
     }
   }
 
-  async #fetch({ thread, job, object, index, range }: Fetch): Promise<void> {
+  /** A job may end while some of its ranges are on their way: when its head is lost. */
+  #isLive(job: Job): boolean {
+    return this.#jobs.get(job.task.number) === job;
+  }
+
+  async #fetch({ job, object, index, range }: Fetch): Promise<void> {
     try {
-      const { bytes, region } = await this.#source.part(object, range.offset, range.length);
+      const { bytes, region } = await this.#source.part(object, range.offset, range.length, { except: range.bad });
+      if (!this.#isLive(job)) return;
       const { buffer } = bytes.byteLength === bytes.buffer.byteLength ? bytes : Buffer.from(bytes);
-      this.#send(thread, { kind: "bytes", job: job.number, range: index, bytes: buffer, region }, [buffer]);
+      this.#send(job.thread, { kind: "bytes", job: job.task.number, range: index, bytes: buffer, region }, [buffer]);
     } catch (error) {
-      this.#bytesInFlight -= range.length;
-      if (error instanceof ColdkeepError && error.code === "E_OBJECT") this.#unavailable(thread, job, error);
-      else this.#failure.reject(error);
+      this.#release(range);
+      if (!(error instanceof ColdkeepError) || error.code !== "E_OBJECT") this.#failure.reject(error);
+      else if (this.#isLive(job)) this.#send(job.thread, { kind: "unavailable", job: job.task.number, range: index });
     } finally {
       this.#fetching--;
       this.#pump();
     }
   }
 
-  #unavailable(thread: Thread, job: Job, error: ColdkeepError): void {
-    this.#emit({ kind: "warning", message: messageOf(error), hint: error.hint });
-    this.#send(thread, { kind: "unavailable", job: job.number });
+  #release(range: Range | undefined): void {
+    if (range === undefined) return;
+    this.#bytesInFlight -= range.held;
+    range.held = 0;
   }
 
-  #release(number: number, index: number): void {
-    this.#bytesInFlight -= this.#jobs.get(number)?.ranges[index]?.length ?? 0;
-    this.#pump();
-  }
-
-  #bad(thread: Thread, { job: number, range: index, region, message }: Extract<UnpackToMain, { kind: "bad" }>): void {
-    const known = this.#jobs.get(number);
-    const range = known?.ranges[index];
-    const object = known?.job.object;
-    if (known === undefined || range === undefined || !object) return;
+  #bad(job: Job, { range: index, region, message }: Extract<UnpackToMain, { kind: "bad" }>): void {
+    const range = job.ranges[index];
+    const { object } = job.task;
+    if (range === undefined || object === null) return;
     this.#source.noteBad(region, object, message);
-    this.#bytesInFlight -= range.length;
-    this.#fetches.unshift({ thread, job: known.job, object, index, range });
+    range.bad.add(region);
+    this.#release(range);
+    this.#fetches.unshift({ job, object, index, range });
     this.#pump();
   }
 
-  #done(thread: Thread, message: Extract<UnpackToMain, { kind: "done" }>): void {
-    const known = this.#jobs.get(message.job);
-    this.#jobs.delete(message.job);
-    thread.jobs--;
-    this.totals.bytes += message.bytes;
-    this.totals.files += message.files;
-    for (const path of message.lost) this.totals.lost.add(path);
-    if (known !== undefined && message.lost.length === 0) this.#onVolumeDone(known.job);
+  #done(job: Job, { bytes, files, lost }: Extract<UnpackToMain, { kind: "done" }>): void {
+    this.#jobs.delete(job.task.number);
+    for (const range of job.ranges) this.#release(range);
+    job.thread.jobs--;
+    this.totals.bytes += bytes;
+    this.totals.files += files;
+    for (const path of lost) this.totals.lost.add(path);
+    try {
+      if (lost.length === 0) this.#onListDone(job.task);
+    } catch (error) {
+      this.#failure.reject(error);
+      return;
+    }
+    this.#pump();
     this.#dispatch();
   }
 }

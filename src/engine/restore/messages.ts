@@ -46,6 +46,8 @@ export type RestorePlan = {
   bytes: number;
   /** In the order in which they were begun, which is that of the catalog. */
   lists: WorkList[];
+  /** All that entries name. */
+  volumes: string[];
   /** Paths that are wanted and not there. */
   missing: string[];
   /** Wanted links whose first name is not wanted, nor among the `adoptions` of the setup. */

@@ -2,6 +2,7 @@
 import { closeSync, readSync } from "node:fs";
 import { sha256Hex } from "../../codec/digest.ts";
 import { writeFully } from "../../disk/atomic-write.ts";
+import { ColdkeepError, messageOf, systemCode } from "../../errors.ts";
 import type { RestoreTarget } from "../../disk/restore-target.ts";
 
 const OPEN_MAX = 16;
@@ -27,12 +28,21 @@ export class PartialFiles {
     const buffer = Buffer.allocUnsafe(length);
     if (readSync(file.partial, buffer, 0, length, at) === length && sha256Hex(buffer) === sha256) return true;
     if (file.existing === null || readSync(file.existing, buffer, 0, length, at) !== length || sha256Hex(buffer) !== sha256) return false;
-    writeFully(file.partial, buffer, at);
+    this.#write(path, file, buffer, at);
     return true;
   }
 
   write(path: string, size: number, at: number, bytes: Buffer): void {
-    writeFully(this.#file(path, size).partial, bytes, at);
+    this.#write(path, this.#file(path, size), bytes, at);
+  }
+
+  #write(path: string, file: OpenFile, bytes: Buffer, at: number): void {
+    try {
+      writeFully(file.partial, bytes, at);
+    } catch (cause) {
+      const hint = systemCode(cause) === "ENOSPC" ? "Free some space in the target." : undefined;
+      throw new ColdkeepError("E_DISK", `cannot write ${path} in the target: ${messageOf(cause)}`, { hint, cause });
+    }
   }
 
   /** Makes the file, all hole, unless it is there. */
@@ -41,7 +51,7 @@ export class PartialFiles {
   }
 
   closeAll(): void {
-    for (const path of [...this.#open.keys()]) this.#close(path);
+    for (const path of this.#open.keys()) this.#close(path);
   }
 
   #file(path: string, size: number): OpenFile {

@@ -83,7 +83,7 @@ function notFound(missing: readonly string[], archive: string): ColdkeepError {
 /** Every volume of a plan must be in the signed list as one; a whole plan must need all of the list. Throws E_FORMAT. */
 function checkObjects(manifest: Manifest, catalog: CatalogReader, plan: RestorePlan, isWhole: boolean): Map<string, ListedObject> {
   const listed = new Map(manifest.objects.map((object) => [object.id, object]));
-  const volumes = new Set(plan.lists.flatMap(({ volume }) => volume ?? []));
+  const volumes = new Set(plan.volumes);
   const catalogs = catalog.catalogObjects(manifest);
   const stray = [...volumes].find((id) => listed.get(id)?.kind !== "volume") ?? [...catalogs].find((id) => listed.get(id)?.kind !== "catalog");
   const unused = isWhole ? [...listed.keys()].find((id) => !volumes.has(id) && !catalogs.has(id)) : undefined;

@@ -1,7 +1,7 @@
 /** Sorts the lines of a catalog into work lists. The catalog's own digest is right by now, but its writer may be hostile. */
 import { Losses } from "../../disk/losses.ts";
 import { ColdkeepError } from "../../errors.ts";
-import { encodeEntry, isContinuation, type CatalogLine, type Continuation, type Entry } from "../../format/entry.ts";
+import { encodeEntry, isContinuation, type CatalogLine, type Continuation, type Entry, type Extent } from "../../format/entry.ts";
 import { isWithin } from "../../format/entry-path.ts";
 import { comparePaths } from "../../format/path-order.ts";
 import { MIB } from "../../units.ts";
@@ -28,6 +28,7 @@ export class Planner {
   readonly #losses = new Losses();
   readonly #parts = new Map<string, { list: string; number: number; length: number }>();
   readonly #work: WorkList[] = [];
+  readonly #volumes = new Set<string>();
   readonly #counts = { entries: 0, files: 0, bytes: 0 };
   /** The chunked file whose continuation lines follow, under the name it gets, and how far they have come. */
   #large: { entry: Entry; end: number } | null = null;
@@ -49,6 +50,7 @@ export class Planner {
     return {
       ...this.#counts,
       lists: this.#work,
+      volumes: [...this.#volumes],
       missing: [...this.#missing],
       orphans: [...this.#orphans].map(([first, link]) => ({ first, link })),
       losses: this.#losses.list(),
@@ -67,13 +69,22 @@ export class Planner {
     this.#large = null;
     const { path, hardlink } = entry;
     if (hardlink !== undefined && comparePaths(hardlink, path) >= 0) fail(path, "is a hard link to a later one");
-    if (isWithin(path, JOURNAL_PATH)) return this.#losses.add(path, "what lies where the restore keeps its own journal");
+    if (isWithin(path, JOURNAL_PATH)) return this.#leaveOut(entry);
     const link = this.#adoptions.get(path);
     if (this.#isWanted(path)) this.#wanted(entry);
     else if (link !== undefined && hardlink === undefined && entry.type !== "dir") {
       this.#adopted.add(path);
       this.#place({ ...entry, path: link });
     } else if (entry.type === "dir" && this.#paths.some((wanted) => isWithin(wanted, path))) this.#place(entry);
+  }
+
+  #leaveOut({ path, extents }: Entry): void {
+    this.#losses.add(path, "what lies where the restore keeps its own journal");
+    this.#name(extents);
+  }
+
+  #name(extents: readonly Extent[] = []): void {
+    for (const extent of extents) if ("volume" in extent) this.#volumes.add(extent.volume);
   }
 
   #wanted(entry: Entry): void {
@@ -111,7 +122,8 @@ export class Planner {
     const large = this.#large;
     if (large === null) {
       // The first segment at hand may begin amid a file that is not wanted.
-      if (this.#isWanted(path) && !isWithin(path, JOURNAL_PATH)) fail(path, "has extents and is no file in chunks");
+      if (isWithin(path, JOURNAL_PATH)) return this.#name(extents);
+      if (this.#isWanted(path)) fail(path, "has extents and is no file in chunks");
       return;
     }
     const { entry } = large;
@@ -132,6 +144,7 @@ export class Planner {
   /** Lists of one volume are cut before they fill the memory. */
   #addTo(volume: string | null, line: string): void {
     const name = volume ?? LISTS.local;
+    if (volume !== null) this.#volumes.add(volume);
     let part = this.#parts.get(name);
     if (part === undefined || part.length > LIST_TEXT_MAX) {
       const number = part === undefined ? 0 : part.number + 1;

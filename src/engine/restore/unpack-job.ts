@@ -8,44 +8,61 @@ import type { ByteRange } from "./messages.ts";
 /** Bytes of a decompressed frame, and what to do with them once their digest is right. */
 export type WantedPiece = { path: string; frame: FramePosition; offset: number; length: number; sha256: string; write(bytes: Buffer): void };
 
+/** A frame and what is wanted of it. */
+export type WantedFrame = { position: number; length: number; pieces: WantedPiece[] };
+
 /** Neighbouring frames fetched together: their bytes in the decrypted stream, and where the ciphertext lies. */
-export type FrameRange = { plainOffset: number; plainLength: number; frames: FramePosition[]; bytes: ByteRange; firstChunk: number; skip: number };
+export type FrameRange = { plainOffset: number; frames: WantedFrame[]; bytes: ByteRange; firstChunk: number; skip: number };
 
 const GAP_BYTES = 256 * 1024;
 const RANGE_BYTES_MAX = 16 * MIB;
+/** Of an object that is fetched whole, this much is decrypted at once. */
+const WHOLE_STEP_BYTES = 4 * MIB;
 /** From this part of an object on, it is fetched whole: one request, and checked before it is decrypted. */
 const WHOLE_SHARE = 0.7;
 const WHOLE_BYTES_MAX = 64 * MIB;
 
-export type FetchPlan = { whole: boolean; ranges: FrameRange[]; plainTotal: number };
+/** `impossible`: pieces in frames that lie outside the volume, whatever its writer meant. */
+export type FetchPlan = { whole: boolean; ranges: FrameRange[]; plainTotal: number; impossible: WantedPiece[] };
 
-/** Groups the frames of `pieces` into ranges. */
+/** Groups the frames of `pieces` into ranges. Throws E_OBJECT for an object that cannot be an age file. */
 export function planFetch(object: ListedObject, pieces: readonly WantedPiece[]): FetchPlan {
   const plainTotal = plaintextLength(object.sizeBytes - object.head.lengthBytes);
-  const frames = [...new Map(pieces.map(({ frame }) => [frame[0], frame])).values()].toSorted((a, b) => a[0] - b[0]);
-  const needed = frames.reduce((sum, [, length]) => sum + length, 0);
+  const byFrame = new Map<string, WantedFrame>();
+  const impossible: WantedPiece[] = [];
+  for (const piece of pieces) {
+    const [position, length] = piece.frame;
+    const known = byFrame.get(`${position} ${length}`);
+    if (known !== undefined) known.pieces.push(piece);
+    else if (length < 1 || position + length > plainTotal) impossible.push(piece);
+    else byFrame.set(`${position} ${length}`, { position, length, pieces: [piece] });
+  }
+  const frames = [...byFrame.values()].toSorted((a, b) => a.position - b.position);
+  const needed = frames.reduce((sum, { length }) => sum + length, 0);
   const whole = needed >= plainTotal * WHOLE_SHARE && object.sizeBytes <= WHOLE_BYTES_MAX;
-  const groups: FramePosition[][] = [];
+  const groups: WantedFrame[][] = [];
   for (const frame of frames) {
     const group = groups.at(-1);
-    if (group !== undefined && (whole || fits(group, frame))) group.push(frame);
+    if (group !== undefined && fits(group, frame, whole ? WHOLE_STEP_BYTES : RANGE_BYTES_MAX)) group.push(frame);
     else groups.push([frame]);
   }
-  return { whole, ranges: groups.map((group) => rangeOf(group, object, plainTotal)), plainTotal };
+  return { whole, ranges: groups.map((group) => rangeOf(group, object, plainTotal)), plainTotal, impossible };
 }
 
-function fits(group: readonly FramePosition[], frame: FramePosition): boolean {
-  const first = group[0] ?? frame;
-  const last = group.at(-1) ?? frame;
-  return frame[0] - (last[0] + last[1]) <= GAP_BYTES && frame[0] + frame[1] - first[0] <= RANGE_BYTES_MAX;
+function endOf(frames: readonly WantedFrame[]): number {
+  return frames.reduce((end, { position, length }) => Math.max(end, position + length), 0);
 }
 
-function rangeOf(frames: FramePosition[], object: ListedObject, plainTotal: number): FrameRange {
-  const first = frames[0] ?? ([0, 1] as const);
-  const last = frames.at(-1) ?? first;
-  const plainOffset = first[0];
-  const plainLength = last[0] + last[1] - plainOffset;
-  const { cipherOffset, cipherLength, firstChunk, skip } = chunkSpan(plainOffset, plainLength, plainTotal);
+function fits(group: readonly WantedFrame[], frame: WantedFrame, bytesMax: number): boolean {
+  const start = group[0]?.position ?? 0;
+  const end = endOf(group);
+  return frame.position - end <= GAP_BYTES && Math.max(end, frame.position + frame.length) - start <= bytesMax;
+}
+
+/** One range for some frames, in order of position. */
+export function rangeOf(frames: WantedFrame[], object: ListedObject, plainTotal: number): FrameRange {
+  const plainOffset = frames[0]?.position ?? 0;
+  const { cipherOffset, cipherLength, firstChunk, skip } = chunkSpan(plainOffset, endOf(frames) - plainOffset, plainTotal);
   const bytes = { offset: object.head.lengthBytes + cipherOffset, length: cipherLength };
-  return { plainOffset, plainLength, frames, bytes, firstChunk, skip };
+  return { plainOffset, frames, bytes, firstChunk, skip };
 }

@@ -1,4 +1,4 @@
-/** Thread of one unpacker: messages in order, so that a head is opened before the ranges that need it. */
+/** Thread of one unpacker: messages one after another. */
 import { parentPort, workerData } from "node:worker_threads";
 import { toPortableError } from "../portable-error.ts";
 import { finishRestore } from "./finish.ts";
@@ -21,12 +21,12 @@ async function handle(unpacker: Unpacker, message: MainToUnpack): Promise<void> 
     case "bytes":
       return unpacker.take(message.job, message.range, Buffer.from(message.bytes), message.region);
     case "unavailable":
-      return unpacker.unavailable(message.job);
+      return unpacker.unavailable(message.job, message.range);
     case "close":
       return tell({ kind: "finished", lost: [], losses: unpacker.losses.list() });
     case "finish": {
       const { planDir, archiveId } = setup;
-      const lost = await finishRestore({ unpacker, planDir, archiveId, lost: new Set(message.lost), isResumed: message.isResumed });
+      const lost = finishRestore({ unpacker, planDir, archiveId, lost: new Set(message.lost), clean: message.clean });
       tell({ kind: "finished", lost: [...lost], losses: unpacker.losses.list() });
     }
   }

@@ -4,26 +4,23 @@
  */
 import { closeSync } from "node:fs";
 import { HeaderOpener } from "../../codec/age-header.ts";
-import { openChunks } from "../../codec/age-payload.ts";
 import { sha256Hex } from "../../codec/digest.ts";
-import { decompressFrame } from "../../codec/zstd.ts";
 import { readFully } from "../../disk/read-file.ts";
 import { Losses } from "../../disk/losses.ts";
 import { openTarget } from "../../disk/open-target.ts";
 import { Owners } from "../../disk/owners.ts";
 import type { RestoreTarget } from "../../disk/restore-target.ts";
-import { ColdkeepError, messageOf } from "../../errors.ts";
-import { FRAME_BYTES_MAX, parseCatalogLine } from "../../format/entry-parse.ts";
+import { ColdkeepError } from "../../errors.ts";
+import { parseCatalogLine } from "../../format/entry-parse.ts";
 import { isContinuation, nextChunkOffset, type Entry } from "../../format/entry.ts";
 import type { ListedObject } from "../../format/manifest.ts";
 import { metaOf } from "./entry-meta-of.ts";
 import type { UnpackSetup, UnpackToMain } from "./messages.ts";
 import { PartialFiles } from "./partial-files.ts";
 import { decodePiece, type PieceLine } from "./piece-line.ts";
-import { planFetch, type FetchPlan, type FrameRange, type WantedPiece } from "./unpack-job.ts";
+import type { WantedPiece } from "./unpack-job.ts";
+import { VolumeJob } from "./volume-job.ts";
 import { readList } from "./work-list.ts";
-
-type Job = { number: number; object: ListedObject; pieces: WantedPiece[]; plan: FetchPlan; payloadKey: Buffer | null; missing: Set<number>; written: { bytes: number; files: number }; lost: Set<string> };
 
 /** An entry of a work list. Throws E_FORMAT for anything else. */
 export function parseEntryLine(line: string): Entry {
@@ -39,7 +36,7 @@ export class Unpacker {
   readonly partials: PartialFiles;
   readonly #setup: UnpackSetup;
   readonly #tell: (message: UnpackToMain) => void;
-  readonly #jobs = new Map<number, Job>();
+  readonly #jobs = new Map<number, VolumeJob>();
   #opener: Promise<HeaderOpener> | null = null;
 
   constructor(setup: UnpackSetup, tell: (message: UnpackToMain) => void) {
@@ -59,83 +56,42 @@ export class Unpacker {
       this.#tell({ kind: "done", job: number, ...written, lost: [] });
       return;
     }
-    const plan = planFetch(object, pieces);
-    const ranges = plan.whole ? [{ offset: 0, length: object.sizeBytes }] : [{ offset: 0, length: object.head.lengthBytes }, ...plan.ranges.map(({ bytes }) => bytes)];
-    const missing = new Set(ranges.keys());
-    this.#jobs.set(number, { number, object, pieces, plan, payloadKey: null, missing, written, lost: new Set() });
-    this.#tell({ kind: "need", job: number, ranges, whole: plan.whole });
+    const job = new VolumeJob(object, pieces, written, {
+      need: (ranges) => this.#tell({ kind: "need", job: number, ranges }),
+      taken: (range) => this.#tell({ kind: "taken", job: number, range }),
+      bad: (range, region, message) => this.#tell({ kind: "bad", job: number, range, region, message }),
+      opener: () => (this.#opener ??= HeaderOpener.create(this.#setup.identities)),
+    });
+    this.#jobs.set(number, job);
+    this.#endIfOver(number, job);
   }
 
-  /** Takes bytes of a range. In a job with a head, the head comes first. */
+  /** Takes bytes of a range. */
   async take(number: number, range: number, bytes: Buffer, region: string): Promise<void> {
     const job = this.#jobs.get(number);
     if (job === undefined) return;
-    try {
-      if (job.plan.whole) await this.#takeWhole(job, bytes);
-      else if (range === 0) job.payloadKey = await this.#openHead(job, bytes);
-      else this.#takeRange(job, job.plan.ranges[range - 1], bytes);
-    } catch (error) {
-      if (!(error instanceof ColdkeepError) || !["E_OBJECT", "E_FORMAT"].includes(error.code)) throw error;
-      this.#tell({ kind: "bad", job: number, range, region, message: messageOf(error) });
-      return;
-    }
-    job.missing.delete(range);
-    this.#tell({ kind: "taken", job: number, range });
-    if (job.missing.size === 0) this.#end(job);
+    await job.take(range, bytes, region);
+    this.#endIfOver(number, job);
   }
 
-  /** What no region has right is lost; what was written stays. */
-  unavailable(number: number): void {
+  /** No region has a range right. */
+  unavailable(number: number, range: number): void {
     const job = this.#jobs.get(number);
     if (job === undefined) return;
-    for (const piece of job.pieces) job.lost.add(piece.path);
-    this.#end(job);
+    job.unavailable(range);
+    this.#endIfOver(number, job);
   }
 
-  #end(job: Job): void {
-    this.#jobs.delete(job.number);
+  #endIfOver(number: number, job: VolumeJob): void {
+    if (!job.isOver) return;
+    this.#jobs.delete(number);
     this.#closeIdle();
-    this.#tell({ kind: "done", job: job.number, ...job.written, lost: [...job.lost] });
+    this.#tell({ kind: "done", job: number, ...job.written, lost: [...job.lost] });
   }
 
   /** A file still open elsewhere would not keep the time it is given at the end. */
   #closeIdle(): void {
     if (this.#jobs.size === 0) this.partials.closeAll();
-  }
-
-  #openHead(job: Job, head: Buffer): Promise<Buffer> {
-    if (sha256Hex(head) !== job.object.head.sha256) throw new ColdkeepError("E_OBJECT", `the head of volume ${job.object.id} does not match its digest`);
-    this.#opener ??= HeaderOpener.create(this.#setup.identities);
-    return this.#opener.then((opener) => opener.open(head));
-  }
-
-  async #takeWhole(job: Job, bytes: Buffer): Promise<void> {
-    const { object, plan } = job;
-    if (sha256Hex(bytes) !== object.sha256) throw new ColdkeepError("E_OBJECT", `volume ${object.id} does not match its digest`);
-    job.payloadKey = await this.#openHead(job, bytes.subarray(0, object.head.lengthBytes));
-    for (const range of plan.ranges) this.#takeRange(job, range, bytes.subarray(range.bytes.offset, range.bytes.offset + range.bytes.length));
-  }
-
-  #takeRange(job: Job, range: FrameRange | undefined, bytes: Buffer): void {
-    if (range === undefined || job.payloadKey === null) throw new ColdkeepError("E_INTERNAL", "bytes came before the head they need");
-    const plain = openChunks(bytes, job.payloadKey, range.firstChunk, job.plan.plainTotal);
-    const byFrame = Map.groupBy(job.pieces, ({ frame }) => frame[0]);
-    for (const [position, length] of range.frames) {
-      const start = position - range.plainOffset + range.skip;
-      const frame = decompressFrame(plain.subarray(start, start + length), FRAME_BYTES_MAX);
-      for (const piece of byFrame.get(position) ?? []) this.#write(job, piece, frame);
-    }
-  }
-
-  /** An archive whose own digests disagree is the writer's fault: the file is lost, other regions hold the same bytes. */
-  #write(job: Job, piece: WantedPiece, frame: Buffer): void {
-    const bytes = frame.subarray(piece.offset, piece.offset + piece.length);
-    if (bytes.length !== piece.length || sha256Hex(bytes) !== piece.sha256) {
-      job.lost.add(piece.path);
-      return;
-    }
-    piece.write(bytes);
-    job.written.bytes += bytes.length;
   }
 
   /** The pieces a line wants, without those that are proven on disk. */
@@ -160,19 +116,23 @@ export class Unpacker {
     return [{ path, frame: extent.frame, offset: extent.offset, length: extent.length, sha256, write }];
   }
 
-  /** Whether a file already has the right bytes; then only its metadata is set. A further name of another file does not count. */
+  /** Whether a file already has the right bytes; then only its metadata is set. A further name of another file is made anew. */
   #isThere(entry: Entry, sha256: string): boolean {
     const stat = this.target.lookup(entry.path);
-    if (stat?.type !== "file" || stat.size !== entry.size || stat.nlink > 1) return false;
+    if (stat?.type !== "file" || stat.size !== entry.size) return false;
     const fd = this.target.readBack(entry.path);
     if (fd === null) return false;
+    const bytes = Buffer.allocUnsafe(entry.size);
     try {
-      const bytes = Buffer.allocUnsafe(entry.size);
       if (readFully(fd, bytes, 0, entry.size, 0) !== entry.size || sha256Hex(bytes) !== sha256) return false;
     } finally {
       closeSync(fd);
     }
-    return this.target.applyFileMeta(entry.path, metaOf(entry, this.owners));
+    const meta = metaOf(entry, this.owners);
+    if (stat.nlink === 1 && this.target.applyFileMeta(entry.path, meta)) return true;
+    // Metadata set through one name would change the others too, which may lie outside the target.
+    this.target.writeFile(entry.path, bytes, meta);
+    return true;
   }
 
   #wantedChunks({ path, size, at, run }: PieceLine): WantedPiece[] {

@@ -1,7 +1,7 @@
 /** Reads every line of the catalogs: what each volume must hold, and whether a catalog and its manifest name the same objects. */
-import { runChunks } from "../backup/extents.ts";
-import { extentLength, isContinuation, type CatalogLine, type Entry, type Extent } from "../../format/entry.ts";
+import { extentLength, isContinuation, nextChunkOffset, type CatalogLine, type ChunkRun, type Entry, type Extent } from "../../format/entry.ts";
 import type { SegmentReference } from "../../format/catalog-root.ts";
+import { isWithin } from "../../format/entry-path.ts";
 import { comparePaths } from "../../format/path-order.ts";
 import type { CatalogCache } from "../../state/catalog-cache.ts";
 import { catalogLines } from "../catalog-reader.ts";
@@ -16,6 +16,8 @@ type SegmentFacts = {
   /** Its first line, and whether that continues the file of an earlier segment. */
   first: { path: string; at: number | null };
   lastPath: string;
+  /** The last entry when it is no directory: nothing may lie below it. */
+  leaf: string;
   /** The chunked file that may go on in the next segment. */
   open: { path: string; size: number } | null;
   /** Where its leading continuation lines reach, when they belong to an entry of an earlier segment. */
@@ -36,7 +38,7 @@ class SegmentScan {
   constructor(lists: PieceListWriter, wanted: ReadonlySet<string> | null) {
     this.#lists = lists;
     this.#wanted = wanted;
-    this.facts = { volumes: new Set(), entries: 0, lines: 0, first: { path: "", at: null }, lastPath: "", open: null, leadEnd: 0, faults: [] };
+    this.facts = { volumes: new Set(), entries: 0, lines: 0, first: { path: "", at: null }, lastPath: "", leaf: "", open: null, leadEnd: 0, faults: [] };
   }
 
   take(line: CatalogLine): void {
@@ -45,6 +47,7 @@ class SegmentScan {
     facts.lastPath = line.path;
     if (isContinuation(line)) return this.#continuation(line.path, line.at, line.extents);
     facts.entries++;
+    facts.leaf = line.type === "dir" ? "" : line.path;
     facts.open = line.chunking === undefined ? null : { path: line.path, size: line.size };
     this.#piece(line);
   }
@@ -66,7 +69,15 @@ class SegmentScan {
     for (const extent of extents) {
       if ("zero" in extent) continue;
       if ("length" in extent) this.#fault(`${path}: a piece without a digest`);
-      else for (const { volume, frame, offset, length, sha256 } of runChunks(extent)) this.#need(volume, { position: frame[0], frameLength: frame[1], offset, length, sha256 });
+      else this.#run(extent);
+    }
+  }
+
+  #run({ volume, frame, offset: first, chunks }: ChunkRun): void {
+    let offset = first;
+    for (const [length, sha256] of chunks) {
+      this.#need(volume, { position: frame[0], frameLength: frame[1], offset, length, sha256 });
+      offset = nextChunkOffset(offset, length);
     }
   }
 
@@ -99,13 +110,13 @@ export class CatalogScan {
     const faults: string[] = [];
     const named = new Set<string>();
     let entries = 0;
-    let before: SegmentFacts | null = null;
+    let before = NOTHING;
     for (const segment of request.segments) {
       const facts = this.#read(segment);
       entries += facts.entries;
       for (const volume of facts.volumes) named.add(volume);
       faults.push(...facts.faults, ...placeFaults(segment, facts, before));
-      before = { ...facts, open: facts.open ?? (facts.entries === 0 ? (before?.open ?? null) : null) };
+      before = endOf(facts, before);
     }
     const stated = request.entries.find((count) => count !== entries);
     if (stated !== undefined) faults.push(`the catalog holds ${entries} entries where ${stated} are announced`);
@@ -124,15 +135,26 @@ export class CatalogScan {
   }
 }
 
-/** Whether a segment holds what the root says, and follows the one before it. */
-function placeFaults(segment: SegmentReference, facts: SegmentFacts, before: SegmentFacts | null): string[] {
+/** What the lines before a segment leave open. */
+type End = { lastPath: string; open: SegmentFacts["open"]; leaf: string };
+
+const NOTHING: End = { lastPath: "", open: null, leaf: "" };
+
+/** A segment of continuation lines alone goes on with what was open before it. */
+function endOf(facts: SegmentFacts, before: End): End {
+  return facts.entries === 0 ? { ...before, lastPath: facts.lastPath } : facts;
+}
+
+/** Whether a segment fits behind the ones before it; within a segment `catalogLines` checks that. */
+function placeFaults(segment: SegmentReference, facts: SegmentFacts, before: End): string[] {
   const faults: string[] = [];
   const { path, at } = facts.first;
-  if (path !== segment.first || at !== (segment.at ?? null)) faults.push(`the segment of ${segment.first} does not begin there`);
-  if (facts.lines !== segment.lines) faults.push(`the segment of ${segment.first} has ${facts.lines} lines, not ${segment.lines}`);
-  const order = before === null ? -1 : comparePaths(before.lastPath, path);
-  if (order > 0 || (order === 0 && at === null)) faults.push(`the segment of ${segment.first} is out of order`);
-  if (at !== null && (before?.open?.path !== path || facts.leadEnd > before.open.size)) faults.push(`${path}: content of a file that has no entry before it, or beyond its end`);
+  const what = `the segment that begins with ${path.toWellFormed()}`;
+  if (facts.lines !== segment.lines) faults.push(`${what} has ${facts.lines} lines, not ${segment.lines}`);
+  const order = before.lastPath === "" ? -1 : comparePaths(before.lastPath, path);
+  if (order > 0 || (order === 0 && at === null)) faults.push(`${what} is out of order`);
+  if (at === null && before.leaf !== "" && isWithin(path, before.leaf)) faults.push(`${what} lies below ${before.leaf.toWellFormed()}, which is no directory`);
+  if (at !== null && (before.open?.path !== path || facts.leadEnd > before.open.size)) faults.push(`${what} goes on with a file that is not open, or beyond its end`);
   return faults;
 }
 

@@ -44,10 +44,10 @@ export async function scanCatalogs(vault: OpenVault, targets: Targets, order: { 
   try {
     for (const { seen, report } of targets.archives) {
       try {
-        const manifest = await loadManifest(vault.reachable, seen, vault.trust);
+        const manifest = await loadManifest(vault.reachable, seen, vault.trust, order.signal);
         report.faults.push(...(await scan(await requestOf(vault, seen, manifest))));
       } catch (error) {
-        const isOfArchive = error instanceof ColdkeepError && (error.code === "E_OBJECT" || error.code === "E_FORMAT");
+        const isOfArchive = error instanceof ColdkeepError && (error.code === "E_OBJECT" || error.code === "E_FORMAT" || error.code === "E_STORE");
         if (order.signal.aborted || !isOfArchive) throw error;
         report.faults.push(messageOf(error));
       }

@@ -26,7 +26,11 @@ class Checker {
         this.#jobs.set(message.job, { object: message.object, digest: new RunningDigest(), volume: await this.#openVolume(message.object, message.pieces) });
         return;
       case "bytes":
-        return this.#take(message.job, Buffer.from(message.bytes));
+        await this.#take(message.job, Buffer.from(message.bytes));
+        // Freed now, not at some later collection: with many MiB a message that is what bounds the memory.
+        message.bytes.transfer(0);
+        tell({ kind: "taken", job: message.job });
+        return this.#conclude(message.job);
       case "abandon":
         this.#jobs.delete(message.job);
         return;
@@ -41,11 +45,13 @@ class Checker {
 
   async #take(number: number, bytes: Buffer): Promise<void> {
     const job = this.#jobs.get(number);
-    if (job === undefined) return tell({ kind: "taken", job: number });
-    job.digest.update(bytes);
-    await job.volume?.push(bytes);
-    tell({ kind: "taken", job: number });
-    if (job.digest.length < job.object.sizeBytes) return;
+    job?.digest.update(bytes);
+    await job?.volume?.push(bytes);
+  }
+
+  #conclude(number: number): void {
+    const job = this.#jobs.get(number);
+    if (job === undefined || job.digest.length < job.object.sizeBytes) return;
     this.#jobs.delete(number);
     tell({ kind: "checked", job: number, outcome: { sha256: job.digest.hex(), faults: job.volume?.faults ?? [] } });
   }

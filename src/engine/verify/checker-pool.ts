@@ -34,7 +34,7 @@ export class CheckerPool {
   #start(setup: CheckSetup): Checker {
     const worker = startWorker(new URL("./check.worker.ts", import.meta.url), setup);
     worker.on("message", (message: CheckToMain) => this.#receive(message));
-    worker.on("error", (error) => this.#fail(error));
+    worker.on("error", (error: Error) => this.#fail(error));
     return { worker, bytesWaiting: 0 };
   }
 
@@ -51,6 +51,7 @@ export class CheckerPool {
     send({ kind: "begin", job, object, pieces });
     return {
       push: (bytes, taken) => {
+        if (this.#failure !== undefined) return taken();
         const { length } = bytes;
         checker.bytesWaiting += length;
         pending.onTaken.push(() => {

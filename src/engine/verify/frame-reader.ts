@@ -13,8 +13,11 @@ export type PlacedFrame = { position: number; bytes: Buffer };
 
 export class FrameReader {
   readonly #total: number;
-  /** Plaintext not yet handed out, and where it begins. */
-  #rest: Buffer = Buffer.alloc(0);
+  /** Plaintext not yet handed out lies at `[#start, #end)` of one buffer that is used over and over. */
+  #buffer = Buffer.allocUnsafeSlow(4 * MIB);
+  #start = 0;
+  #end = 0;
+  /** Of `#start` in the plaintext. */
   #position = 0;
   #isPadding = false;
 
@@ -23,10 +26,10 @@ export class FrameReader {
     this.#total = plainTotal;
   }
 
-  /** The frames that are complete with `plain`. Throws E_FORMAT. */
+  /** The frames that are complete with `plain`, each as a view until the next is asked for. Throws E_FORMAT. */
   *push(plain: Buffer): Generator<PlacedFrame> {
-    this.#rest = this.#rest.length === 0 ? plain : Buffer.concat([this.#rest, plain]);
-    while (this.#rest.length > 0) {
+    this.#append(plain);
+    while (this.#start < this.#end) {
       if (this.#isPadding) return this.#skipPadding();
       const length = this.#nextLength();
       if (length === undefined) return;
@@ -35,43 +38,60 @@ export class FrameReader {
     }
   }
 
+  #append(plain: Buffer): void {
+    const rest = this.#rest;
+    const needed = rest.length + plain.length;
+    const target = needed > this.#buffer.length ? Buffer.allocUnsafeSlow(needed * 2) : this.#buffer;
+    rest.copy(target, 0);
+    plain.copy(target, rest.length);
+    this.#buffer = target;
+    this.#start = 0;
+    this.#end = needed;
+  }
+
+  get #rest(): Buffer {
+    return this.#buffer.subarray(this.#start, this.#end);
+  }
+
   get isAtEnd(): boolean {
     return this.#position === this.#total;
   }
 
   #advance(bytes: number): void {
     this.#position += bytes;
-    this.#rest = this.#rest.subarray(bytes);
+    this.#start += bytes;
   }
 
   /** Length of the frame that begins here, or undefined when it needs more bytes, or when it turned out to be the padding. */
   #nextLength(): number | undefined {
-    const isAllHere = this.#position + this.#rest.length === this.#total;
-    if (this.#rest.length < SKIPPABLE_HEADER_BYTES && !isAllHere) return undefined;
-    if (this.#rest.length >= SKIPPABLE_HEADER_BYTES && (this.#rest.readUInt32LE(0) & 0xfffffff0) === SKIPPABLE_MAGIC) {
-      this.#beginPadding();
+    const rest = this.#rest;
+    const isAllHere = this.#position + rest.length === this.#total;
+    if (rest.length < SKIPPABLE_HEADER_BYTES && !isAllHere) return undefined;
+    if (rest.length >= SKIPPABLE_HEADER_BYTES && (rest.readUInt32LE(0) & 0xfffffff0) === SKIPPABLE_MAGIC) {
+      this.#beginPadding(rest);
       return undefined;
     }
     try {
-      return frameLength(this.#rest);
+      return frameLength(rest);
     } catch (error) {
-      if (isAllHere || this.#rest.length > COMPRESSED_BYTES_MAX) throw error;
+      if (isAllHere || rest.length > COMPRESSED_BYTES_MAX) throw error;
       return undefined;
     }
   }
 
-  #beginPadding(): void {
-    const length = this.#rest.readUInt32LE(4);
-    if (this.#rest.readUInt32LE(0) !== SKIPPABLE_MAGIC || this.#position + SKIPPABLE_HEADER_BYTES + length !== this.#total) {
+  #beginPadding(rest: Buffer): void {
+    const length = rest.readUInt32LE(4);
+    if (rest.readUInt32LE(0) !== SKIPPABLE_MAGIC || this.#position + SKIPPABLE_HEADER_BYTES + length !== this.#total) {
       throw new ColdkeepError("E_FORMAT", "a skippable frame is not the padding at the end");
     }
     this.#isPadding = true;
     this.#advance(SKIPPABLE_HEADER_BYTES);
-    if (this.#rest.length > 0) this.#skipPadding();
+    this.#skipPadding();
   }
 
   #skipPadding(): void {
-    if (!this.#rest.equals(Buffer.alloc(this.#rest.length))) throw new ColdkeepError("E_FORMAT", "the padding is not zero");
-    this.#advance(this.#rest.length);
+    const rest = this.#rest;
+    if (!rest.equals(Buffer.alloc(rest.length))) throw new ColdkeepError("E_FORMAT", "the padding is not zero");
+    this.#advance(rest.length);
   }
 }

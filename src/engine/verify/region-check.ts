@@ -12,9 +12,10 @@ import type { CheckOutcome, ContentFault } from "./messages.ts";
 import { isAway } from "./targets.ts";
 import type { RegionTally } from "./region-tally.ts";
 
-const MEMORY_BYTES = 256 * MIB;
-/** A volume of the usual size is one request; larger ones come in parts. */
-const PART_BYTES_MAX = 40 * MIB;
+/** Stored bytes in memory, of all regions together; what decrypting takes comes on top. */
+const MEMORY_BYTES = 128 * MIB;
+/** Objects come in parts, so that several of any size fit into that. */
+const PART_BYTES_MAX = 16 * MIB;
 const FETCHES_AT_ONCE = 4;
 
 /** Shared by the regions of one check. */
@@ -30,7 +31,7 @@ export async function checkPresence(tally: RegionTally, objects: readonly Listed
   if (tally.reason !== undefined) return;
   try {
     const { missing, wrong } = await shortfall(tally.region, host, objects, signal);
-    for (const object of missing) tally.noteWrong(object, "missing", 0);
+    for (const object of missing) tally.noteMissing(object);
     for (const object of wrong) tally.noteWrong(object, `its size is not the ${object.sizeBytes} bytes listed`, 0);
     const bad = new Set([...missing, ...wrong]);
     for (const object of objects) if (!bad.has(object)) tally.noteRight(object, 0);
@@ -79,6 +80,7 @@ export class RegionCheck {
     } catch (error) {
       if (this.#ground.signal.aborted) throw error;
       if (isAway(tally, error)) tally.noteUnreachable(messageOf(error));
+      else if (error instanceof StoreError && error.fault === "missing") tally.noteMissing(task.object);
       else if (error instanceof StoreError) tally.noteWrong(task.object, describeFault(error), 0);
       else throw error;
     }
@@ -110,16 +112,5 @@ export class RegionCheck {
 }
 
 function describeFault(error: StoreError): string {
-  switch (error.fault) {
-    case "missing":
-      return "missing";
-    case "corrupt":
-      return `damaged: ${messageOf(error)}`;
-    case "denied":
-    case "misused":
-    case "full":
-    case "unreachable":
-    case "transient":
-      return `cannot be read: ${messageOf(error)}`;
-  }
+  return `${error.fault === "corrupt" ? "damaged" : "cannot be read"}: ${messageOf(error)}`;
 }

@@ -15,7 +15,10 @@ export class RegionTally {
   readonly #host: string;
   readonly #right = new Set<string>();
   readonly #wrong = new Map<string, string>();
+  #objects = 0;
   #bytes = 0;
+  /** Whether an archive whose manifest is here needs an object: without one the region is only behind. */
+  #isExpected: (name: string) => boolean = () => true;
   #isDamaged = false;
   #isBehind = false;
   #reason: string | undefined;
@@ -31,7 +34,7 @@ export class RegionTally {
   }
 
   get objectsChecked(): number {
-    return this.#right.size + this.#wrong.size;
+    return this.#objects;
   }
 
   get bytesChecked(): number {
@@ -49,15 +52,31 @@ export class RegionTally {
 
   /** `bytes`: how many of it were read. */
   noteRight(object: ListedObject, bytes: number): void {
-    this.#right.add(objectName(object));
+    const name = objectName(object);
+    if (!this.#right.has(name)) this.#objects++;
+    this.#right.add(name);
     this.#bytes += bytes;
   }
 
-  noteWrong(object: ListedObject, what: string, bytes: number, isMissingOfLaterArchive = false): void {
-    this.#wrong.set(objectName(object), what);
+  noteWrong(object: ListedObject, what: string, bytes: number): void {
+    this.#isDamaged = true;
     this.#bytes += bytes;
-    if (isMissingOfLaterArchive) this.#isBehind = true;
-    else this.#isDamaged = true;
+    this.#note(object, what);
+  }
+
+  noteMissing(object: ListedObject): void {
+    if (this.#isExpected(objectName(object))) this.#isDamaged = true;
+    else this.#isBehind = true;
+    this.#note(object, "missing");
+  }
+
+  expectOnly(isExpected: (name: string) => boolean): void {
+    this.#isExpected = isExpected;
+  }
+
+  #note(object: ListedObject, what: string): void {
+    this.#objects++;
+    this.#wrong.set(objectName(object), what);
     this.problems.push({ object: object.id, kind: object.kind, key: objectKey(this.#host, object.kind, object.id), what });
   }
 

@@ -50,7 +50,7 @@ export type VerifyReport = {
   uncertain: RegionProblem[];
   /** Volumes that none of the kit's identities opens. */
   locked: string[];
-  /** Regions that were asked only where the others failed, and hold right what those do not. */
+  /** Regions that hold right everything that is wrong in another. */
   repairableFrom: string[];
   durationMs: number;
   exitStatus: ExitStatus;

@@ -82,7 +82,10 @@ export class VolumeCheck {
     let at = 0;
     while (sealed.length - at > RUN_BYTES || (isLast && at < sealed.length)) {
       const run = sealed.subarray(at, at + RUN_BYTES);
-      for (const frame of this.#frames.push(openChunks(run, key, this.#chunk, this.#plainTotal))) this.#checkFrame(frame);
+      const plain = openChunks(run, key, this.#chunk, this.#plainTotal);
+      for (const frame of this.#frames.push(plain)) this.#checkFrame(frame);
+      // The reader has copied it. Freed now, not at some later collection.
+      if (plain.buffer instanceof ArrayBuffer) plain.buffer.transfer(0);
       this.#chunk += RUN_CHUNKS;
       at += run.length;
     }

@@ -1,0 +1,102 @@
+/** `coldkeep verify`: are the archives still whole, and where not. */
+import { verifyArchives, type VerifyOrder } from "../engine/verify.ts";
+import type { ArchiveReport, LostObject, RegionReport, VerifyReport } from "../engine/verify/report.ts";
+import { EXIT, type ExitStatus } from "../errors.ts";
+import { formatDuration, formatSize } from "../units.ts";
+import type { CommandContext } from "./command.ts";
+import { emitTo } from "./emit.ts";
+import { pathField } from "./entry-text.ts";
+import { openVault } from "./open.ts";
+import { printable } from "./printable.ts";
+import type { Terminal } from "./terminal-port.ts";
+import { isRegionUrl, type VerifyOptions } from "./verb-options.ts";
+
+/** Longer lists are cut, and say so. */
+const LISTED_MAX = 1000;
+const SHOWN_MAX = 20;
+
+export async function run(context: CommandContext, _args: readonly string[], options: VerifyOptions): Promise<ExitStatus> {
+  const { terminal, signal } = context;
+  const { archive, all, level, sample, region } = options;
+  using vault = await openVault(context, options);
+  const isNarrowed = region !== undefined && !isRegionUrl(region);
+  const others: VerifyOrder["others"] = isNarrowed ? () => openVault(context, { ...options, region: undefined }) : null;
+  const report = await verifyArchives({ vault, archive, all, level, sample, others, emit: emitTo(terminal), signal });
+  if (terminal.wantsJson) terminal.json(documentOf(report));
+  tell(terminal, report);
+  return report.exitStatus;
+}
+
+function documentOf({ exitStatus: _, ...report }: VerifyReport): Record<string, unknown> {
+  const regions = Object.entries(report.regions).map(([name, region]) => {
+    const { problems, ...rest } = region;
+    return [name, { ...rest, problemsTotal: problems.length, problems: problems.slice(0, LISTED_MAX) }];
+  });
+  return {
+    ...report,
+    regions: Object.fromEntries(regions),
+    archivesTotal: report.archives.length,
+    archives: report.archives.slice(0, LISTED_MAX),
+    lostTotal: report.lost.length,
+    lost: report.lost.slice(0, LISTED_MAX).map(lostDocument),
+    uncertain: report.uncertain.slice(0, LISTED_MAX),
+    locked: report.locked.slice(0, LISTED_MAX),
+  };
+}
+
+function lostDocument({ paths, archives, ...rest }: LostObject): Record<string, unknown> {
+  return { ...rest, archives: archives.slice(0, LISTED_MAX), files: paths.map(pathField) };
+}
+
+function tell(terminal: Terminal, report: VerifyReport): void {
+  const { archives, regions } = report;
+  const archive = archives.length === 1 ? `archive ${archives[0]?.id}` : `${archives.length} archives`;
+  terminal.status(`${archive}, checked for ${report.level}, in ${formatDuration(report.durationMs)}`);
+  for (const [name, region] of Object.entries(regions)) tellRegion(terminal, name, region, report.durationMs);
+  for (const each of archives) tellFaults(terminal, each);
+  for (const { object, kind, what } of report.uncertain.slice(0, SHOWN_MAX)) terminal.warn(`${kind} ${object} is right in no region that answered: ${what}`);
+  for (const lost of report.lost.slice(0, SHOWN_MAX)) tellLost(terminal, lost);
+  if (report.lost.length > SHOWN_MAX) terminal.warn(`${report.lost.length - SHOWN_MAX} more objects are lost`, "Run with --json for the list.");
+  if (report.locked.length > 0) {
+    const volumes = report.locked.slice(0, SHOWN_MAX).join(", ");
+    terminal.warn(`none of the kit's identities opens ${report.locked.length} volumes, so their content was not checked: ${volumes}`, "Give the kit of the time before the recipients changed.");
+  }
+  conclude(terminal, report);
+}
+
+function tellRegion(terminal: Terminal, name: string, region: RegionReport, durationMs: number): void {
+  const rate = region.bytesChecked > 0 ? ` (${formatSize((region.bytesChecked * 1000) / Math.max(1, durationMs))}/s)` : "";
+  const line = `region "${name}": ${region.state}; ${region.objectsChecked} objects, ${formatSize(region.bytesChecked)} read${rate}`;
+  if (region.state === "sound") return terminal.status(line);
+  terminal.warn(region.reason === undefined ? line : `region "${name}": ${region.state}: ${region.reason}`);
+  for (const { kind, object, what } of region.problems.slice(0, SHOWN_MAX)) terminal.warn(`region "${name}": ${kind} ${object}: ${what.replaceAll(`region "${name}": `, "")}`);
+  const more = region.problems.length - SHOWN_MAX;
+  if (more > 0) terminal.warn(`region "${name}": ${more} more`, "Run with --json for the list.");
+}
+
+function tellFaults(terminal: Terminal, { id, faults }: ArchiveReport): void {
+  for (const fault of faults.slice(0, SHOWN_MAX)) terminal.warn(`archive ${id}: ${fault}`);
+  if (faults.length > SHOWN_MAX) terminal.warn(`archive ${id}: ${faults.length - SHOWN_MAX} more faults`);
+}
+
+function tellLost(terminal: Terminal, { kind, object, what, archives, paths, pathsTotal }: LostObject): void {
+  const others = archives.length > 1 ? ` and ${archives.length - 1} others` : "";
+  const needed = kind === "manifest" ? "" : `; archive ${archives[0]}${others} needs it`;
+  terminal.warn(`lost: ${kind} ${object} is right in no region (${what})${needed}`);
+  for (const path of paths) terminal.warn(`lost: ${printable(path)}`);
+  if (pathsTotal > paths.length) terminal.warn(`lost: ${pathsTotal - paths.length} more files`);
+}
+
+function conclude(terminal: Terminal, report: VerifyReport): void {
+  if (report.exitStatus === EXIT.done) return;
+  const states = Object.values(report.regions).map(({ state }) => state);
+  if (report.exitStatus === EXIT.failed) {
+    const message = report.lost.length > 0 ? "something is lost: what is named above cannot be restored" : "the archives are not as they should be";
+    return terminal.warn(message, "Remove the damaged objects named above from the regions and run `coldkeep backup`: what still lies on the host is then stored anew.");
+  }
+  if (report.uncertain.length > 0) return terminal.warn("not every object is right in a region that answered", "Run again when all regions answer.");
+  if (!states.includes("damaged") && !states.includes("behind")) return terminal.warn("a region could not be checked", "Run again when it answers.");
+  const from = report.repairableFrom.map((name) => `"${name}"`).join(", ");
+  const where = from === "" ? "Each object is right in one region or another" : `Region ${from} holds all of it right`;
+  terminal.warn("nothing is lost, but a region is not whole", `${where}; a restore takes it from there. What is only missing comes back with the next backup.`);
+}

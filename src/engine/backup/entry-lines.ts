@@ -1,0 +1,40 @@
+/** Catalog lines of what has no content of its own: directories, symbolic links, devices, FIFOs and further names of files. */
+import type { Owners } from "../../disk/owners.ts";
+import { readXattrs } from "../../disk/read-file.ts";
+import type { Stat } from "../../disk/stat.ts";
+import { encodeEntry, type Entry } from "../../format/entry.ts";
+import { entryBase, type CatalogLineText, type OwnerNames } from "./pending-file.ts";
+import type { ScanLog } from "./scan-log.ts";
+
+export class EntryLines {
+  readonly #owners: Owners;
+  readonly #log: ScanLog;
+
+  constructor(owners: Owners, log: ScanLog) {
+    this.#owners = owners;
+    this.#log = log;
+  }
+
+  names(stat: Stat): OwnerNames {
+    return { user: this.#owners.userName(stat.uid), group: this.#owners.groupName(stat.gid) };
+  }
+
+  /** `target` is a symbolic link's. */
+  plain(path: string, stat: Stat, target: string | undefined): CatalogLineText {
+    const entry = this.#base(path, stat);
+    if (target !== undefined) entry.target = target;
+    if (stat.type === "char" || stat.type === "block") entry.rdev = stat.rdev;
+    return { text: encodeEntry(entry), path };
+  }
+
+  /** A further name of what lies at `first`. */
+  hardLink(path: string, stat: Stat, first: string): CatalogLineText {
+    return { text: encodeEntry({ ...this.#base(path, stat), hardlink: first }), path };
+  }
+
+  #base(path: string, stat: Stat): Entry {
+    const { xattrs, problem } = readXattrs(path);
+    if (problem !== undefined) this.#log.notKept(path, problem);
+    return entryBase(path, stat, this.names(stat), xattrs);
+  }
+}
