@@ -15,6 +15,7 @@ export async function run(context: CommandContext, _args: readonly string[], opt
   const loaded = loadConfig(configPath(options.config, env, context.uid));
   const { dryRun, takeOver, newChain } = options;
   const report = await runBackup({ loaded, env, dryRun, takeOver, newChain, emit: emitTo(terminal), signal });
+  if (report.exitStatus === EXIT.failed) terminal.warn("fewer regions than `copies` hold the archive", "Run again when the others answer: they are brought up to date first.");
   if (terminal.wantsJson) terminal.json(documentOf(report));
   else tell(context, report);
   return report.exitStatus;
@@ -53,6 +54,5 @@ function tell({ terminal }: CommandContext, report: BackupReport): void {
   const regions = Object.entries(report.regions).map(([name, state]) => `${name} ${state}`);
   terminal.status(`archive ${report.archive} ${report.status}: ${counts.entries} entries, ${formatSize(counts.sourceBytes)}; files: ${files}`);
   terminal.status(`read ${formatSize(counts.bytesRead)}, stored ${formatSize(report.bytesStored)} in each region, in ${formatDuration(report.durationMs)}; regions: ${regions.join(", ")}`);
-  if (report.exitStatus === EXIT.failed) terminal.warn("fewer regions than `copies` hold the archive", "Run again when the others answer: they are brought up to date first.");
   if (report.problemsTotal > 0) terminal.warn(`${report.problemsTotal} problems: the archive is partial`, "Read the lines above; what is named there is not in the archive.");
 }

@@ -1,27 +1,22 @@
 /** From reading options to an open vault. */
 import { configPath, loadConfig } from "../config/load.ts";
-import { readSecretFile } from "../disk/secret-file.ts";
+import { readKitFile } from "../config/kit-file.ts";
 import { OpenVault, type Authority } from "../engine/open-vault.ts";
 import { ColdkeepError } from "../errors.ts";
-import { KIT_BYTES_MAX, parseKit, parseSignerArgument } from "../format/kit.ts";
+import { parseSignerArgument } from "../format/kit.ts";
 import { resolve } from "node:path";
 import type { CommandContext } from "./command.ts";
 import { emitTo } from "./emit.ts";
 import type { ReadingOptions } from "./verb-options.ts";
 
-function readKitFile(path: string): Authority {
-  try {
-    return { kind: "kit", kit: parseKit(readSecretFile(path, KIT_BYTES_MAX).toString()) };
-  } catch (error) {
-    if (error instanceof ColdkeepError && error.code === "E_NOT_FOUND") {
-      throw new ColdkeepError("E_KIT", `there is no kit ${path}`, { hint: "Give the file that `coldkeep init` wrote with --kit.", cause: error });
-    }
-    throw error;
-  }
+function kitAuthority(path: string): Authority {
+  const kit = readKitFile(path);
+  if (kit === null) throw new ColdkeepError("E_KIT", `there is no kit ${path}`, { hint: "Give the file that `coldkeep init` wrote with --kit." });
+  return { kind: "kit", kit };
 }
 
 function authorityOf(context: CommandContext, options: ReadingOptions): Authority {
-  if (options.kit !== undefined) return readKitFile(resolve(context.cwd, options.kit));
+  if (options.kit !== undefined) return kitAuthority(resolve(context.cwd, options.kit));
   if (options.signer.length > 0) return { kind: "signers", signers: options.signer.map((signer) => parseSignerArgument(signer)) };
   return { kind: "config", loaded: loadConfig(configPath(options.config, context.env, context.uid)) };
 }

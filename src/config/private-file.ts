@@ -8,13 +8,13 @@ const FILE_MODE = 0o600;
 const FOLDER_MODE = 0o700;
 const SHARED_BITS = 0o077;
 /** More bytes than any key file has. */
-const BYTES_MAX = 64 * 1024;
+const KEY_BYTES_MAX = 64 * 1024;
 
 /**
  * Reads a file that belongs to this user and that nobody else may touch; null when there is none. Throws E_REFUSED for a
- * link, another owner, or permission bits for others, and E_CONFIG when it cannot be read.
+ * link, another owner, or permission bits for others, and E_CONFIG when it cannot be read or has `bytesMax` bytes or more.
  */
-export function readPrivateFile(path: string): string | null {
+export function readPrivateFile(path: string, bytesMax: number = KEY_BYTES_MAX): string | null {
   let fd: number;
   try {
     fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
@@ -27,9 +27,9 @@ export function readPrivateFile(path: string): string | null {
     const stat = fstatSync(fd);
     if (!stat.isFile()) throw refused(path, "is not a regular file");
     requirePrivate(path, stat, FILE_MODE);
-    const buffer = Buffer.alloc(BYTES_MAX);
-    const length = readSync(fd, buffer, 0, BYTES_MAX, 0);
-    if (length === BYTES_MAX) throw new ColdkeepError("E_CONFIG", `${path} is too long for a key file`);
+    const buffer = Buffer.alloc(bytesMax);
+    const length = readSync(fd, buffer, 0, bytesMax, 0);
+    if (length === bytesMax) throw new ColdkeepError("E_CONFIG", `${path} is too long for a key file`);
     return buffer.toString("utf8", 0, length);
   } finally {
     closeSync(fd);

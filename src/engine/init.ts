@@ -6,12 +6,12 @@ import { newIdentity, parseRecipients, recipientKind, recipientOf } from "../cod
 import { sha256Hex } from "../codec/digest.ts";
 import { formatPublicKey, formatSecretKey, newSigner, signerFromPem } from "../codec/signer.ts";
 import { createHostKeys, hostKeysDir } from "../config/keys.ts";
+import { readKitFile } from "../config/kit-file.ts";
 import { formatConfig, loadConfig } from "../config/load.ts";
 import type { SourceConfig } from "../config/schema.ts";
 import { createFileExclusive } from "../disk/atomic-write.ts";
-import { readSecretFile } from "../disk/secret-file.ts";
 import { ColdkeepError, messageOf, systemCode } from "../errors.ts";
-import { formatKit, KIT_BYTES_MAX, parseKit, signerLine, type Kit, type PinnedSigner } from "../format/kit.ts";
+import { formatKit, signerLine, type Kit, type PinnedSigner } from "../format/kit.ts";
 import { VAULT_MARKER_KEY } from "../format/object-key.ts";
 import { encodeVaultMarker } from "../format/vault-marker.ts";
 import { readRecoveryFiles } from "../recovery/recovery-files.ts";
@@ -63,11 +63,6 @@ async function vaultOf(regions: readonly Region[]): Promise<string | null> {
   throw new ColdkeepError("E_REFUSED", `region "${first.region.name}" holds the vault ${first.vault} and region "${other.region.name}" the vault ${other.vault}`, {
     hint: "The regions of one configuration hold copies of one vault: use another prefix or directory for one of them.",
   });
-}
-
-function readKit(path: string): Kit | null {
-  if (!existsSync(path)) return null;
-  return parseKit(readSecretFile(path, KIT_BYTES_MAX).toString());
 }
 
 /** Recipients given, of the kit that is there already, or of an identity made now. */
@@ -131,7 +126,7 @@ export async function initHost(order: InitOrder): Promise<InitReport> {
 }
 
 async function setUp(order: InitOrder, regions: readonly Region[]): Promise<InitReport> {
-  const existingKit = readKit(order.kitPath);
+  const existingKit = readKitFile(order.kitPath);
   const marked = await vaultOf(regions);
   const vault = marked ?? existingKit?.vault ?? randomBytes(16).toString("hex");
   if (existingKit !== null && existingKit.vault !== vault) {

@@ -16,10 +16,12 @@ export class HostLock {
 
   /** Takes the lock in `stateDir` (made when missing). Throws E_LOCKED when another run holds it, E_DISK when it cannot be kept. */
   static take(stateDir: string): HostLock {
-    const path = join(stateDir, "lock.db");
+    // In a folder of its own, where nothing else opens files: closing any descriptor of the database gives its lock up (fcntl(2)).
+    const folder = join(stateDir, "lock");
+    const path = join(folder, "host.db");
     let database: DatabaseSync | undefined;
     try {
-      mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
       database = new DatabaseSync(path, { timeout: 0 });
       database.exec("PRAGMA journal_mode = DELETE");
       database.exec("BEGIN EXCLUSIVE");

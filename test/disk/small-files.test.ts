@@ -1,14 +1,10 @@
-import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { createFileExclusive, writeFileDurable } from "../../src/disk/atomic-write.ts";
 import { freeSpace } from "../../src/disk/free-space.ts";
 import { Owners } from "../../src/disk/owners.ts";
-import { readSecretFile } from "../../src/disk/secret-file.ts";
-import { ColdkeepError } from "../../src/errors.ts";
 import { tempDir } from "../support/temp-dir.ts";
-
-const isRoot = process.geteuid?.() === 0;
 
 describe("durable files", () => {
   test("replace what was there, with the mode given, and leave nothing else behind", () => {
@@ -31,41 +27,6 @@ describe("durable files", () => {
     expect(readFileSync(join(dir, "new"), "utf8")).toBe("one");
     expect(statSync(join(dir, "new")).mode & 0o777).toBe(0o644);
     expect(readdirSync(dir).toSorted()).toEqual(["dangling", "new"]);
-  });
-});
-
-describe("secret files", () => {
-  const codeOf = (path: string): string => {
-    try {
-      return readSecretFile(path, 100).toString();
-    } catch (error) {
-      return error instanceof ColdkeepError ? `${error.code} ${error.hint ?? ""}` : String(error);
-    }
-  };
-
-  test("are read only where nobody else could read or plant them", () => {
-    const dir = tempDir();
-    const path = join(dir, "secret");
-    writeFileSync(path, "s3cret", { mode: 0o600 });
-    expect(codeOf(path)).toBe("s3cret");
-    for (const mode of [0o640, 0o620, 0o604, 0o601]) {
-      chmodSync(path, mode);
-      expect(codeOf(path)).toMatch(/^E_REFUSED Run: chmod 600/);
-    }
-    chmodSync(path, 0o400);
-    symlinkSync("secret", join(dir, "link"));
-    expect(codeOf(join(dir, "link"))).toMatch(/^E_REFUSED/);
-    expect(codeOf(dir)).toMatch(/^E_REFUSED/);
-    expect(codeOf(join(dir, "gone"))).toMatch(/^E_NOT_FOUND/);
-    writeFileSync(join(dir, "long"), Buffer.alloc(101), { mode: 0o600 });
-    expect(codeOf(join(dir, "long"))).toMatch(/^E_REFUSED/);
-  });
-
-  test.runIf(isRoot)("are not taken from another user, not even by root", () => {
-    const path = join(tempDir(), "secret");
-    writeFileSync(path, "s3cret", { mode: 0o600 });
-    chownSync(path, 65_534, 0);
-    expect(codeOf(path)).toMatch(/^E_REFUSED Run: chown 0/);
   });
 });
 

@@ -24,8 +24,8 @@ beforeEach(async () => {
   });
 });
 
-function setUp(config = SMALL_VOLUMES): Promise<TestHost> {
-  return setUpHost({ ...s3Options({ north, south }), tree: TREE, config });
+function setUp(config = SMALL_VOLUMES, retry = "1s"): Promise<TestHost> {
+  return setUpHost({ ...s3Options({ north, south }, retry), tree: TREE, config });
 }
 
 const isPut = (request: FakeRequest, part: string): boolean => request.operation === "PutObject" && request.key.includes(part);
@@ -77,7 +77,7 @@ describe("a region that fails is behind, and brought up to date by the next run,
     const run = await host.backup();
     expect(run).toMatchObject({ status: 3, document: { status: "complete", regions: { north: "complete", south: "behind" } } });
     expect(run.stderr).toContain('region "south"');
-    // Its budget of two seconds, spent at most at two places, and the run itself.
+    // Its budget of a second, spent at most at two places, and the run itself.
     expect(run.document.durationMs).toBeLessThan(9_000);
     expect(keysOf(south, MANIFEST)).toEqual([]);
     expect(treeDigest(await host.restored("--region", "north"))).toBe(treeDigest(host.source));
@@ -111,17 +111,17 @@ describe("a region that fails is behind, and brought up to date by the next run,
     south.onRequest = (request) => {
       if (!isPut(request, VOLUME)) return undefined;
       firstFaultMs ||= Date.now();
-      return Date.now() - firstFaultMs < 3_000 ? { kind: "reset" } : undefined;
+      return Date.now() - firstFaultMs < 2_000 ? { kind: "reset" } : undefined;
     };
     // The last volume takes long enough elsewhere for the region to go down and come back.
-    north.onRequest = (request) => (isPut(request, "/catalogs/") ? { kind: "delay", ms: 3_500 } : undefined);
+    north.onRequest = (request) => (isPut(request, "/catalogs/") ? { kind: "delay", ms: 2_500 } : undefined);
     expect(await host.backup()).toMatchObject({ status: 0, document: { regions: { north: "complete", south: "complete" } } });
     expectSameCopies();
     expectManifestLast(south.requests);
   });
 
   test("faults that pass within the budget are not even told: 503 for a while, a lost answer, a reset in the body", async () => {
-    const host = await setUp();
+    const host = await setUp(SMALL_VOLUMES, "20s");
     let requests = 0;
     south.onRequest = (request) => {
       if (request.operation === "GetObject" && requests++ % 2 === 0) return { kind: "reset-in-body", afterBytes: 100 };
@@ -196,7 +196,7 @@ describe("directories", () => {
       prepare();
       const run = await host.backup();
       expect(run).toMatchObject({ status: 3, document: { regions: { a: "complete", b: "behind" } } });
-      expect(run.stderr).toContain("Is its disk mounted?");
+      expect(run.stderr).toMatch(/disk .*mounted/);
       expect(() => statSync(join(host.region("b"), "hosts"))).toThrow("ENOENT");
     }
     rmSync(host.region("b"), { recursive: true });

@@ -74,7 +74,8 @@ describe("some paths", () => {
     const run = await restore(host, [inSource("late")]);
     expect(run).toMatchObject({ status: 0, document: { lost: [], notKept: [] } });
     expect(readdirSync(run.out + host.source)).toEqual(["late"]);
-    expect(treeDigest(run.out + inSource("late"))).toBe(treeDigest(inSource("late")));
+    const members = (dir: string): string => treeDigest(dir).replaceAll(/ same-as=.*/g, "");
+    expect(members(run.out + inSource("late"))).toBe(members(inSource("late")));
     expect(statSync(run.out + inSource("late/second"))).toMatchObject({ nlink: 2, ino: statSync(run.out + inSource("late/third")).ino });
     const single = await restore(host, [inSource("late/third")]);
     expect(single.status).toBe(0);

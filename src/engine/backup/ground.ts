@@ -49,12 +49,17 @@ export function statePaths(stateDir: string): { catalogs: string; spool: string 
   return { catalogs: join(stateDir, "catalog"), spool: join(stateDir, "spool") };
 }
 
-/** Throws E_REFUSED, E_REGION, E_SIGNER, E_CLONE, E_CONFIG, E_DISK, E_INTERRUPTED. */
-export async function findGround(order: BackupOrder, state: RunState): Promise<Ground> {
-  const { loaded, emit } = order;
+/** The host's own keys, once it is sure that its owner's are not here (promise 2). Throws E_CONFIG, E_REFUSED. */
+export async function readSafeSetup({ loaded, env, emit }: BackupOrder): Promise<HostSetup> {
   const setup = readHostSetup(loaded);
-  await refuseIdentities(setup, order.env);
+  await refuseIdentities(setup, env);
   warnOfKit(setup.keysDir, emit);
+  return setup;
+}
+
+/** Throws E_REFUSED, E_REGION, E_SIGNER, E_CLONE, E_CONFIG, E_DISK, E_INTERRUPTED. */
+export async function findGround(order: BackupOrder, setup: HostSetup, state: RunState): Promise<Ground> {
+  const { loaded, emit } = order;
   const { spool } = statePaths(loaded.config.state);
   rmSync(spool, { recursive: true, force: true });
   mkdirSync(spool, { recursive: true, mode: 0o700 });

@@ -13,7 +13,7 @@ import { closeRegions, type Region } from "../region.ts";
 import { objectsToRewrite } from "./base.ts";
 import { Crew } from "./crew.ts";
 import { FanOut } from "./fan-out.ts";
-import { findGround, statePaths, type BackupOrder, type Ground } from "./ground.ts";
+import { findGround, readSafeSetup, statePaths, type BackupOrder, type Ground } from "./ground.ts";
 import type { FinishedVolume, ScanCounts, ScanReport, SourceSpec } from "./messages.ts";
 import { fingerprintSet } from "./recipient-sets.ts";
 import { commit, sealArchive, type Sealing } from "./write-manifest.ts";
@@ -207,12 +207,13 @@ function interrupted(checkpoint?: string): ColdkeepError {
 export async function runBackup(order: BackupOrder): Promise<BackupReport> {
   const startedAtMs = Date.now();
   const stateDir = order.loaded.config.state;
+  const setup = await readSafeSetup(order);
   const lock = HostLock.take(stateDir);
   let state: RunState | undefined;
   let ground: Ground | undefined;
   try {
     state = new RunState(stateDir);
-    ground = await findGround(order, state);
+    ground = await findGround(order, setup, state);
     return await new BackupRun(order, ground, startedAtMs).run();
   } finally {
     state?.close();
