@@ -106,7 +106,9 @@ function createExclusive(path: string, text: string, what: string): void {
 
 /** Puts the marker and the recovery texts into a region that has none; what is there stays. */
 async function prepareRegion(region: Region, vault: string, marker: Buffer): Promise<void> {
-  for (const { key, bytes, sha256 } of readRecoveryFiles()) await region.store.put(key, bytes, { sha256 });
+  for (const { key, bytes, sha256 } of readRecoveryFiles()) {
+    if ((await region.store.head(key)) === null) await region.store.put(key, bytes, { sha256 });
+  }
   if ((await readMarker(region)) !== null) return;
   await region.store.put(VAULT_MARKER_KEY, marker, { sha256: sha256Hex(marker) });
   const now = await readMarker(region);

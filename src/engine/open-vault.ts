@@ -126,7 +126,7 @@ export class OpenVault {
     const latest = latestArchive(survey.archives);
     const stranger = newerUnknown(survey, latest);
     if (stranger !== undefined) throw new ColdkeepError("E_SIGNER", `region "${stranger.region}" holds a newer archive: ${stranger.fault.message}`, { hint: "Name the archive to use with --archive ID, or add the signer to the kit if that host is yours." });
-    if (latest === undefined) throw new ColdkeepError("E_NOT_FOUND", "there is no archive yet", { hint: "Make one with `coldkeep backup`." });
+    if (latest === undefined) throw noArchive(survey);
     const { emit } = this.#order;
     if (latest.header.status === "partial") emit({ kind: "warning", message: `no complete archive exists; ${latest.header.id} is partial: some of its sources could not be read` });
     return latest;
@@ -180,6 +180,13 @@ export class OpenVault {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+function noArchive({ faulty: [faulty] }: Survey): ColdkeepError {
+  if (faulty === undefined) return new ColdkeepError("E_NOT_FOUND", "there is no archive yet", { hint: "Make one with `coldkeep backup`." });
+  return new ColdkeepError("E_FORMAT", `no archive can be used: region "${faulty.region}": ${faulty.fault.message}`, {
+    hint: "Run `coldkeep verify` to see what is damaged; what has a newer format version needs a newer coldkeep.",
+  });
 }
 
 async function trustOf(authority: Authority, regions: readonly Region[], host: string | undefined): Promise<{ trust: Trust; identities: string[] }> {

@@ -13,6 +13,8 @@ export const FRAME_BYTES_MAX = 16 * 1024 * 1024;
 
 type Fields = Record<string, unknown>;
 
+/** To chown(2) the number above means "leave as it is". */
+const ID_MAX = 0xfffffffe;
 const SHA256 = /^[0-9a-f]{64}$/;
 const TIME = /^-?\d{1,15}\.\d{9}$/;
 const DECIMAL = /^\d{1,20}$/;
@@ -120,8 +122,8 @@ function parseEntry(fields: Fields): Entry {
     path: pathText(fields, "path"),
     type,
     mode: Number.parseInt(matching(fields["mode"], MODE, "mode"), 8),
-    uid: count(fields["uid"], "uid", 0xffffffff),
-    gid: count(fields["gid"], "gid", 0xffffffff),
+    uid: count(fields["uid"], "uid", ID_MAX),
+    gid: count(fields["gid"], "gid", ID_MAX),
     user: optionalText(fields, "user"),
     group: optionalText(fields, "group"),
     mtime: matching(fields["mtime"], TIME, "mtime"),

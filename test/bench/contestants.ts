@@ -28,7 +28,7 @@ export function buildProgram(folder: string): string {
   mkdirSync(target);
   for (const name of ["bin", "package.json"]) cpSync(join(root, name), join(target, name), { recursive: true });
   symlinkSync(join(root, "node_modules"), join(target, "node_modules"));
-  const tsc = spawnSync(join(root, "node_modules/.bin/tsc"), ["-p", join(root, "src"), "--outDir", join(target, "dist")], { encoding: "utf8" });
+  const tsc = spawnSync(join(root, "node_modules/.bin/tsc"), ["-p", join(root, "src"), "--outDir", join(target, "dist"), "--noEmitOnError"], { encoding: "utf8" });
   if (!existsSync(join(target, "dist/cli/main.js"))) throw new Error(`the build failed:\n${tsc.stdout}`);
   for (const name of ["recover.sh", "RECOVERY.md"]) cpSync(join(root, "src/recovery", name), join(target, "dist/recovery", name));
   return join(target, "bin/coldkeep.js");

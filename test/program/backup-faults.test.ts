@@ -159,7 +159,7 @@ describe("who may write the chain", () => {
   test.runIf(isRoot)("a copy of the host on another machine is refused, until it takes over; then the first one is", async () => {
     const host = await setUpHost();
     await host.backup();
-    const copy = new TestHost({ ...host, dir: `${host.dir}-copy`, tree: {} });
+    const copy = new TestHost({ dir: `${host.dir}-copy`, tree: {} });
     onTestFinished(() => rmSync(copy.dir, { recursive: true }));
     for (const name of ["coldkeep.yaml", "keys", "state"]) cpSync(join(host.dir, name), join(copy.dir, name), { recursive: true });
     copy.editConfig((text) => text.replaceAll(`${host.dir}/state`, copy.state));

@@ -70,7 +70,7 @@ test("with --recipient no identity is made", async () => {
   const host = new TestHost({});
   const run = await host.run([...host.initArguments(), "--recipient", RECIPIENT]);
   expect(run.status).toBe(0);
-  expect(run.stderr).toMatch(/# signer: host web1 ed25519:\S{44}/);
+  expect(readFileSync(host.kit, "utf8")).toMatch(/^# signer: host web1 ed25519:\S{44}$/m);
   expect(readFileSync(host.kit, "utf8")).not.toContain("AGE-SECRET-KEY-");
   expect(inTree(host.dir, "AGE-SECRET-KEY-").map((path) => path.slice(host.dir.length))).toEqual(["/keys/catalog.key"]);
   expect(readFileSync(host.config, "utf8")).toContain(RECIPIENT);

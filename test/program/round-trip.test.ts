@@ -226,14 +226,18 @@ const step = fc.oneof(
 );
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
+function isLink(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+}
+
 function apply(root: string, action: Step): void {
   const at = join(root, action.path);
   switch (action.kind) {
     case "write":
       mkdirSync(join(at, ".."), { recursive: true });
-      return writeFileSync(at, noise(action.content.size, action.content.seed), { flag: constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW });
+      return isLink(at) ? undefined : writeFileSync(at, noise(action.content.size, action.content.seed));
     case "append":
-      return appendFileSync(at, noise(action.content.size, action.content.seed), { flag: constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW });
+      return isLink(at) ? undefined : appendFileSync(at, noise(action.content.size, action.content.seed));
     case "truncate":
       return lstatSync(at).isFile() ? truncateSync(at, action.size) : undefined;
     case "mkdir":
@@ -248,7 +252,7 @@ function apply(root: string, action: Step): void {
     case "remove":
       return rmSync(at, { recursive: true });
     case "chmod":
-      return lstatSync(at).isSymbolicLink() ? undefined : chmodSync(at, action.mode);
+      return isLink(at) ? undefined : chmodSync(at, action.mode);
     case "touch":
       return lutimesSync(at, action.seconds, action.seconds);
   }

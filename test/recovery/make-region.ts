@@ -35,6 +35,14 @@ export type ArchiveOptions = {
   signer?: KeyObject;
   /** Changes the catalog's lines before they are written: how hostile archives are made. */
   alter?: (lines: Line[]) => Line[];
+  /** Changes the segment lines of the catalog's root. */
+  alterRoot?: (rows: Line[]) => Line[];
+  /** Changes the manifest's header before it is signed. */
+  alterHeader?: (header: Line) => Line;
+  /** Changes the frames of volumes before they are encrypted. */
+  alterVolume?: (plain: Buffer) => Buffer;
+  /** Lists a volume that no entry needs. */
+  unused?: boolean;
   linesPerSegment?: number;
   frameSize?: number;
   framesPerVolume?: number;
@@ -92,7 +100,8 @@ function put(vault: Vault, key: string, bytes: Buffer | string): void {
   writeFileSync(join(vault.region, key), bytes);
 }
 
-function zstd(text: Buffer): Buffer {
+/** One frame that states its content size. */
+export function zstd(text: Buffer): Buffer {
   return execFileSync("zstd", ["-q", "-c", `--stream-size=${text.length}`], { input: text, maxBuffer: 1 << 28 });
 }
 
@@ -306,7 +315,7 @@ function encrypt(vault: Vault, plain: Buffer): Buffer {
 }
 
 /** The catalog objects: the first third of the segments lies in an older object, the rest with the root. */
-function packCatalog(vault: Vault, lines: Line[], host: string, [older, id]: [string, string], perSegment: number): { objects: Listed[]; root: Line } {
+function packCatalog(vault: Vault, lines: Line[], host: string, [older, id]: [string, string], perSegment: number, alterRoot: (rows: Line[]) => Line[]): { objects: Listed[]; root: Line } {
   const objects: Listed[] = [];
   const entries = lines.filter((line) => "type" in line).length;
   const segments: { text: Buffer; first: Line; lines: number }[] = [];
@@ -331,8 +340,8 @@ function packCatalog(vault: Vault, lines: Line[], host: string, [older, id]: [st
     frames.push(frame);
     offset += frame.length;
   });
-  const head = { type: "catalog", format: 1, vault: vault.id, host, id, entries, segments: rows.length };
-  const text = Buffer.from([head, ...rows].map((row) => `${JSON.stringify(row)}\n`).join(""));
+  const head = { type: "catalog", format: 1, vault: vault.id, host, id, entries, segments: rows.length, sources: [], run: {}, problems: { total: 0, items: [] }, databases: [], profile: {} };
+  const text = Buffer.from([head, ...alterRoot(rows)].map((row) => `${JSON.stringify(row)}\n`).join(""));
   const frame = zstd(text);
   objects.push({ id, kind: "catalog", bytes: encrypt(vault, padded(Buffer.concat([...frames, frame]))) });
   return { objects, root: { object: id, offset, length: frame.length, size: text.length, sha256: digest(text) } };
@@ -358,8 +367,9 @@ export function addArchive(vault: Vault, items: Item[], options: ArchiveOptions 
   const older = newId();
   const id = options.id ?? newId();
   const lines = options.alter ? options.alter(makeLines()) : makeLines();
-  const volumes = packer.volumes.map(({ id: volume, plain }): Listed => ({ id: volume, kind: "volume", bytes: encrypt(vault, plain) }));
-  const catalog = packCatalog(vault, lines, host, [older, id], options.linesPerSegment ?? 7);
+  const volumes = packer.volumes.map(({ id: volume, plain }): Listed => ({ id: volume, kind: "volume", bytes: encrypt(vault, options.alterVolume?.(plain) ?? plain) }));
+  if (options.unused) volumes.push({ id: newId(), kind: "volume", bytes: encrypt(vault, zstd(Buffer.alloc(1024))) });
+  const catalog = packCatalog(vault, lines, host, [older, id], options.linesPerSegment ?? 7, options.alterRoot ?? ((rows) => rows));
   const objects = [...volumes, ...catalog.objects].sort((left, right) => (left.id < right.id ? -1 : 1));
   const key = (object: Listed): string =>
     object.kind === "volume" ? `hosts/${host}/volumes/${object.id}.tar.zst.age` : `hosts/${host}/catalogs/${object.id}.ndjson.zst.age`;
@@ -370,14 +380,14 @@ export function addArchive(vault: Vault, items: Item[], options: ArchiveOptions 
   const signer = options.signer ?? vault.signers.get(host);
   if (!signer) throw new Error(`no signer of ${host}`);
   const time = new Date(idTime(id)).toISOString();
-  const header = JSON.stringify({
+  const header = JSON.stringify((options.alterHeader ?? ((line: Line) => line))({
     type: "manifest", format: 1, vault: vault.id, host, id, writer: "0".repeat(32),
     signer: signerText(createPublicKey(signer)), sequence: idTime(id), previous: null, startedAt: time, finishedAt: time,
     tool: "make-region", status: options.status ?? "complete", root: catalog.root,
     totals: { entries: lines.filter((line) => "type" in line).length, sourceBytes, storedBytes: stored, addedBytes: stored },
     recipientSets: [[digest(vault.recipient).slice(0, 16)]],
     objects: { count: objects.length, size: Buffer.byteLength(list), sha256: digest(list) },
-  });
+  }));
   const signature = sign(null, Buffer.from(`coldkeep/v1/manifest\n${header}`), signer).toString("base64");
   const manifest = `hosts/${host}/archives/${id}.manifest`;
   put(vault, manifest, `${header}\n${signature}\n${list}`);

@@ -35,7 +35,7 @@ export function oddTree(): Item[] {
     { path: "/etc/größe-日本-🗝", type: "file", content: noise(99, 9) },
     { path: Buffer.concat([Buffer.from("/etc/"), everyByte]), type: "file", content: noise(100, 10) },
     { path: Buffer.concat([Buffer.from("/etc/"), Buffer.alloc(255, 0xff)]), type: "symlink", target: everyByte },
-    { path: "/etc/hard", type: "file", hardlink: "/etc/motd" },
+    { path: "/etc/motd, too", type: "file", hardlink: "/etc/motd" },
     { path: "/etc/dangling", type: "symlink", target: "-no/such", mtime: "1500000000.999999999", ...owner(1, 1) },
     { path: "/etc/outside", type: "symlink", target: "/usr/bin" },
     { path: "/etc/outside-hard", type: "symlink", hardlink: "/etc/outside" },
