@@ -10,9 +10,16 @@ function output(command: string, args: readonly string[], cwd = "/"): string {
   return done.stdout;
 }
 
-/** What `rsync` would change to make `b` equal to `a`: bytes, modes, owners, times, hard links; and attributes and ACLs unless `plain`. */
-export function rsyncDifferences(a: string, b: string, kind: "all" | "plain" = "all"): string {
-  return output("rsync", [kind === "all" ? "-aHAXnci" : "-aHnci", "--delete", "--modify-window=-1", `${a}/`, `${b}/`]);
+/** Anchored rsync patterns for what changed below a folder after `marker` was written: a live system does not stand still. */
+export function changedSince(dir: string, marker: string): string[] {
+  const paths = output("find", [".", "!", "-type", "d", "-cnewer", marker, "-print0"], dir).split("\0").filter((path) => path !== "");
+  return paths.map((path) => path.slice(1));
+}
+
+/** What `rsync` would change to make `b` equal to `a`: bytes, modes, owners, times, hard links; and attributes and ACLs unless `plain`. `except` are patterns left out. */
+export function rsyncDifferences(a: string, b: string, kind: "all" | "plain" = "all", except: readonly string[] = []): string {
+  const excludes = except.map((path) => `--exclude=${path}`);
+  return output("rsync", [kind === "all" ? "-aHAXnci" : "-aHnci", "--delete", "--modify-window=-1", ...excludes, `${a}/`, `${b}/`]);
 }
 
 /** Every extended attribute below a folder, sorted by path. */

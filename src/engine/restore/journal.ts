@@ -62,9 +62,18 @@ export class RestoreJournal {
   #trusted(): string[] {
     const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8");
     const isTrusted = existsSync(this.#path("boot")) && readFileSync(this.#path("boot"), "utf8") === boot && !existsSync(this.#path("finishing"));
-    if (isTrusted) return readLines(this.#path("done"));
+    if (isTrusted) return this.#doneLines();
     for (const name of ["boot", "done", "finishing"]) rmSync(this.#path(name), { force: true });
     return [];
+  }
+
+  /** A full disk may have cut the last line short, to what may be another list's name: it is dropped. */
+  #doneLines(): string[] {
+    const path = this.#path("done");
+    const text = existsSync(path) ? readFileSync(path, "utf8") : "";
+    const whole = text.slice(0, text.lastIndexOf("\n") + 1);
+    if (whole !== text) writeFileSync(path, whole);
+    return whole.split("\n").filter((line) => line !== "");
   }
 
   /** Begins an empty plan. Throws system errors. */
@@ -105,8 +114,4 @@ export class RestoreJournal {
   remove(): void {
     rmSync(this.directory, { recursive: true, force: true });
   }
-}
-
-function readLines(path: string): string[] {
-  return existsSync(path) ? readFileSync(path, "utf8").split("\n").filter((line) => line !== "") : [];
 }

@@ -11,7 +11,7 @@ import { encodePiece } from "./piece-line.ts";
 import { WorkLists } from "./work-list.ts";
 
 /** Text of a list that one worker holds at once, as objects several times that. */
-const LIST_TEXT_MAX = 4 * MIB;
+const LIST_TEXT_MAX = 2 * MIB;
 
 function fail(path: string, what: string): never {
   throw new ColdkeepError("E_FORMAT", `the catalog's entry ${path.toWellFormed()} ${what}`);

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { beforeAll, describe, expect, test } from "vitest";
 import { HeaderOpener, HeaderSealer } from "../../../src/codec/age-header.ts";
-import { generateIdentity } from "../../../src/codec/age-keys.ts";
+import { newIdentity } from "../../../src/codec/age-keys.ts";
 import { PayloadSealer } from "../../../src/codec/age-payload.ts";
 import { compressFrame } from "../../../src/codec/zstd.ts";
 import type { ByteRange } from "../../../src/engine/restore/messages.ts";
@@ -20,7 +20,7 @@ let object: ListedObject;
 const frames: { position: number; length: number; content: Buffer }[] = [];
 
 beforeAll(async () => {
-  const { identity, recipient } = await generateIdentity();
+  const { identity, recipient } = await newIdentity({ pq: false });
   opener = await HeaderOpener.create([identity]);
   const { head, payloadKey } = await (await HeaderSealer.create([recipient])).seal();
   const target = Buffer.alloc(8 * 1024 * 1024);

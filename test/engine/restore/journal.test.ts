@@ -1,0 +1,61 @@
+import { appendFileSync, existsSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { JOURNAL_FOLDER, RestoreJournal, type RestoreIdentity } from "../../../src/engine/restore/journal.ts";
+import { tempDir } from "../../support/temp-dir.ts";
+
+const IDENTITY: RestoreIdentity = { vault: "0".repeat(32), host: "web1", archive: "20261123t184112345z-aaaaaaaaaaaaaaaa", paths: [] };
+
+function begun(...done: string[]): string {
+  const target = tempDir();
+  const journal = RestoreJournal.open(target, IDENTITY);
+  for (const list of done) journal.noteDone(list);
+  return target;
+}
+
+const doneIn = (target: string): string[] => [...RestoreJournal.open(target, IDENTITY).done];
+
+test("what is done counts for the same restore, and for no other", () => {
+  const target = begun("one", "two.1");
+  expect(doneIn(target)).toEqual(["one", "two.1"]);
+  expect(doneIn(target)).toEqual(["one", "two.1"]);
+  const other = { ...IDENTITY, paths: ["/etc"] };
+  expect(RestoreJournal.isBegun(target, other)).toBe(false);
+  expect(RestoreJournal.open(target, other)).toMatchObject({ isResumed: false, done: new Set() });
+  expect(RestoreJournal.isBegun(target, IDENTITY)).toBe(false);
+});
+
+test("after another start of the machine nothing counts, until it is done again", () => {
+  const target = begun("one");
+  writeFileSync(join(target, JOURNAL_FOLDER, "boot"), "another");
+  const journal = RestoreJournal.open(target, IDENTITY);
+  expect(journal).toMatchObject({ isResumed: true, done: new Set() });
+  journal.noteDone("two");
+  expect(doneIn(target)).toEqual(["two"]);
+});
+
+test("once large files get their names nothing counts, until it is done again", () => {
+  const target = begun("one");
+  RestoreJournal.open(target, IDENTITY).noteFinishing();
+  const journal = RestoreJournal.open(target, IDENTITY);
+  expect(journal).toMatchObject({ isResumed: true, done: new Set() });
+  journal.noteDone("two");
+  expect(doneIn(target)).toEqual(["two"]);
+});
+
+test("a line cut short by a full disk is no list's name", () => {
+  const target = begun("one");
+  appendFileSync(join(target, JOURNAL_FOLDER, "done"), "volume.1");
+  expect(doneIn(target)).toEqual(["one"]);
+  RestoreJournal.open(target, IDENTITY).noteDone("volume.12");
+  expect(doneIn(target)).toEqual(["one", "volume.12"]);
+});
+
+test("a link in its place is neither believed nor followed", () => {
+  const [target, elsewhere] = [tempDir(), begun("one")];
+  symlinkSync(join(elsewhere, JOURNAL_FOLDER), join(target, JOURNAL_FOLDER));
+  expect(RestoreJournal.isBegun(target, IDENTITY)).toBe(false);
+  RestoreJournal.open(target, IDENTITY).remove();
+  expect(readdirSync(target)).toEqual([]);
+  expect(existsSync(join(elsewhere, JOURNAL_FOLDER, "done"))).toBe(true);
+});
