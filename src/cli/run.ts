@@ -9,6 +9,8 @@ const DEFECT_HINT = "This is a defect of coldkeep: run it again with --debug and
 
 /** Runs a command line to its end; everything written has left the process when this resolves. */
 export async function runProgram(argv: readonly string[], version: string): Promise<ExitStatus> {
+  // State, plans and spools hold the names of files: nobody else's business, whatever the user's umask says.
+  process.umask(0o077);
   let parsed: ParsedArgv | undefined;
   let usage: unknown;
   try {

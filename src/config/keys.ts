@@ -3,7 +3,7 @@
  * instance of the host this is. They are not state: they must survive the loss of it.
  */
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ColdkeepError } from "../errors.ts";
 import { checkPrivateFolder, createPrivateFile, makePrivateFolder, readPrivateFile } from "./private-file.ts";
@@ -25,6 +25,7 @@ export type NewHostKeys = {
 };
 
 const FILES = { catalogIdentity: "catalog.key", signerPem: "signer.key", random: "writer" } as const;
+const CHAIN_NOTE = "chain";
 const MACHINE_ID = "/etc/machine-id";
 const FORMS = {
   catalogIdentity: /^AGE-SECRET-KEY-(?:PQ-)?1[A-Z0-9]+$/,
@@ -68,6 +69,16 @@ export function createHostKeys(keysDir: string, keys: NewHostKeys, machineIdPath
     createPrivateFile(path, `${keys[name].trim()}\n`);
   }
   return readHostKeys(keysDir, machineIdPath);
+}
+
+/** Notes beside the keys that this host has committed an archive: what tells a first run from a vault that was emptied. */
+export function noteChainBegun(keysDir: string, archiveId: string): void {
+  if (!existsSync(join(keysDir, CHAIN_NOTE))) createPrivateFile(join(keysDir, CHAIN_NOTE), `${archiveId}\n`);
+}
+
+/** Whether this host has ever committed an archive. */
+export function hasChainBegun(keysDir: string): boolean {
+  return existsSync(join(keysDir, CHAIN_NOTE));
 }
 
 function readKey(keysDir: string, name: keyof typeof FILES): string {

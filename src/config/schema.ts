@@ -162,6 +162,7 @@ const Regions = z
 const Recipients = z
   .array(z.string().transform(checked(recipient)))
   .min(1, { error: "must name at least one recipient" })
+  .max(16, { error: "must name 16 recipients at the most" })
   .superRefine(unique("recipient", (text) => text))
   .superRefine(sameKind);
 

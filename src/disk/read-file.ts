@@ -96,13 +96,20 @@ export function dataRegions(fd: number, size: number, from = 0): Region[] {
 /** The attributes read; `problem` names those that could not be, with the system's code. */
 export type XattrReading = { xattrs: Xattr[]; problem?: string };
 
+/** More than this of one file would make a catalog line that no reader takes. */
+const XATTR_BYTES_MAX = 256 * 1024;
+
 function attributesOf(file: FileRef): XattrReading {
   const xattrs: Xattr[] = [];
   const faults: string[] = [];
   if (!libc) return { xattrs };
+  let bytes = 0;
   for (const name of libc.listXattrs(file)) {
     try {
-      xattrs.push({ name, value: libc.getXattr(file, name) });
+      const value = libc.getXattr(file, name);
+      bytes += name.length + value.length;
+      if (bytes > XATTR_BYTES_MAX) return { xattrs: [], problem: `has more than ${XATTR_BYTES_MAX} bytes of extended attributes` };
+      xattrs.push({ name, value });
     } catch (error) {
       // ENODATA: removed since it was listed, or listed by a file system that does not give it out.
       if (systemCode(error) !== "ENODATA") faults.push(`${name} (${systemCode(error)})`);

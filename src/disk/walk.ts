@@ -39,6 +39,9 @@ type Frame = { path: string; names: string[]; next: number; within: boolean };
 /** Codes that say: what was listed a moment ago is gone or another thing now. */
 const GONE = new Set(["ENOENT", "ENOTDIR", "EINVAL", "ELOOP"]);
 
+/** Deeper than any use; without an end, a user could make a tree whose walk takes all night. */
+const PATH_LENGTH_MAX = 32 * 1024;
+
 class Walker {
   readonly #options: WalkOptions;
   readonly #tree: SourceTree;
@@ -81,6 +84,10 @@ class Walker {
   /** Looks at one path; `within` says that its directory is kept with all it holds. */
   #visit(path: string, within: boolean): void {
     if (this.#tree.isExcluded(path)) return;
+    if (path.length > PATH_LENGTH_MAX) {
+      this.#found.push({ kind: "problem", path, code: "ENAMETOOLONG", message: `its path is longer than ${PATH_LENGTH_MAX} characters`, source: false });
+      return;
+    }
     const isSource = this.#tree.isSource(path);
     const leads = this.#tree.leadsToSource(path);
     // Mounts before lstat, which would hang on one whose server is gone.

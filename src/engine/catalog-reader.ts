@@ -71,7 +71,7 @@ export class CatalogReader {
 
   /** Makes sure that segments are in the cache, fetching what is not. Throws E_OBJECT, E_FORMAT. */
   async fetch(segments: readonly SegmentReference[]): Promise<void> {
-    const missing = segments.filter((segment) => !this.#cache.has(segment.sha256));
+    const missing = segments.filter((segment) => this.#cache.text(segment.sha256, segment.size) === undefined);
     await eachOf(this.#ranges(missing), FETCHES_AT_ONCE, (range) => this.#fetchRange(range));
   }
 

@@ -184,6 +184,7 @@ export class SealedReader {
     if (known !== undefined) return known;
     const key = this.#source.head(object).then((head) => this.#opener.open(head));
     this.#keys.set(object.id, key);
+    key.catch(() => this.#keys.delete(object.id));
     return key;
   }
 

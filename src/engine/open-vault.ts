@@ -128,6 +128,8 @@ export class OpenVault {
     if (stranger !== undefined) throw new ColdkeepError("E_SIGNER", `region "${stranger.region}" holds a newer archive: ${stranger.fault.message}`, { hint: "Name the archive to use with --archive ID, or add the signer to the kit if that host is yours." });
     if (latest === undefined) throw noArchive(survey);
     const { emit } = this.#order;
+    const newer = survey.archives.find(({ header }) => header.sequence > latest.header.sequence);
+    if (newer !== undefined) emit({ kind: "warning", message: `a newer archive, ${newer.header.id}, is partial; ${latest.header.id} is the newest complete one`, hint: `To use the newer one, give --archive ${newer.header.id}.` });
     if (latest.header.status === "partial") emit({ kind: "warning", message: `no complete archive exists; ${latest.header.id} is partial: some of its sources could not be read` });
     return latest;
   }

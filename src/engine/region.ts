@@ -8,7 +8,13 @@ import { retryingStore, type RetryingStore } from "../storage/retrying-store.ts"
 import { formatDuration } from "../units.ts";
 import type { Emit } from "./events.ts";
 
-export type Region = { name: string; url: string; store: RetryingStore };
+export type Region = {
+  name: string;
+  url: string;
+  /** When the run stops waiting for it, ms since 1970. */
+  deadlineMs: number;
+  store: RetryingStore;
+};
 
 export type RegionSpec = {
   name: string;
@@ -30,14 +36,15 @@ export function readerSpec(name: string, url: string): RegionSpec {
 /** Opens the stores; nothing is asked of them yet. Throws E_URL, E_CREDENTIALS. */
 export async function openRegions(specs: readonly RegionSpec[], emit: Emit): Promise<Region[]> {
   return Promise.all(
-    specs.map(async ({ name, url, retryMs, deadlineMs }) => {
+    specs.map(async ({ name, url, retryMs, deadlineMs: limitMs }) => {
+      const deadlineMs = Date.now() + limitMs;
       const store = retryingStore(await openStore(name, url), {
         name,
         budgetMs: retryMs,
-        deadlineMs: Date.now() + deadlineMs,
+        deadlineMs,
         onRetry: ({ error, waitMs }) => emit({ kind: "detail", message: `${messageOf(error)}; trying again in ${formatDuration(waitMs)}` }),
       });
-      return { name, url, store };
+      return { name, url, deadlineMs, store };
     }),
   );
 }

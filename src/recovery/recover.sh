@@ -345,7 +345,7 @@ def entry($p; $n): .type as $t
     (select($t != "symlink") | need(.mode | type == "string" and test("^[0-7]{4}$"); "bad mode of \($p)")
       | [(if $t == "dir" then "m" else "M" end), .mode, $p]) end);
 # A continuation line of file $f: moves .at along its extents and collects their pieces.
-def span($f): need((.at | int) and .at >= $f.end; "bad offset in \($f.path)")
+def span($f): need((.at | int) and .at == $f.end; "bad offset in \($f.path)")
   | reduce .extents[] as $e ({at: .at, out: []};
     if $e | has("zero") then need($e.zero | int; "bad hole in \($f.path)") | .at += $e.zero
     else .offset = $e.offset | reduce $e.chunks[] as $c (.; . as $s
@@ -353,7 +353,7 @@ def span($f): need((.at | int) and .at >= $f.end; "bad offset in \($f.path)")
       | .at += $c[0] | .offset = ((.offset + $c[0] + 511) / 512 | floor) * 512 + 512) end)
   | need(.at <= $f.size; "extents past the end of \($f.path)");
 foreach inputs as $e ({n: 0, f: null}; ($e | path("path")) as $p
-  | if $e | has("type") then .n += 1 | .n as $n | .out = [$e | entry($p; $n)]
+  | if $e | has("type") then need(.f == null or .f.end == .f.size; "missing extents of \(.f.path)") | .n += 1 | .n as $n | .out = [$e | entry($p; $n)]
     | .f = if $e.chunking then {n: $n, path: $p, size: $e.size, end: 0} else null end
   else need(.f.path == $p; "bytes without an entry at \($p)")
     | .f as $f | ($e | span($f)) as $s | .out = $s.out | .f.end = $s.at end;

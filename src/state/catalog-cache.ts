@@ -2,6 +2,7 @@
  * Catalog segments kept on this machine, one compressed file each, named by the digest of their text. A cache: readers check
  * the digest after decompressing, and fetch again what does not match.
  */
+import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { sha256Hex } from "../codec/digest.ts";
@@ -56,9 +57,10 @@ export class CatalogCache {
   /** Keeps a frame. Written under another name first, so that a killed run leaves no half of one. Throws E_DISK. */
   keep(sha256: string, frame: Uint8Array): void {
     const path = this.#path(sha256);
+    const temporary = `${path}.${randomBytes(6).toString("hex")}.new`;
     try {
-      writeFileSync(`${path}.new`, frame, { mode: 0o600 });
-      renameSync(`${path}.new`, path);
+      writeFileSync(temporary, frame, { mode: 0o600 });
+      renameSync(temporary, path);
     } catch (error) {
       throw stateFault(this.directory, error);
     }

@@ -17,7 +17,7 @@ import { formatTable, Rows } from "./rows.ts";
 import { hasRgw, type Stores, startStores } from "./stores.ts";
 
 const SEED = 20_261_123;
-const SETTLE_MS = 2200;
+const SETTLE_MS = 3100;
 const FULL = { files: 118_000, databaseBytes: 4 * GIB, rounds: 3 };
 const QUICK = { files: 30_000, databaseBytes: 256 * MIB, rounds: 1 };
 

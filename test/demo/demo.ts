@@ -24,7 +24,7 @@ const BYTES_MAX = 300 * MIB;
 const DATABASE_BYTES = 32 * MIB;
 const SHOWN_MAX = 10;
 /** Files changed this shortly before a run are read again by the next one, by design. */
-const SETTLE_MS = 2100;
+const SETTLE_MS = 3100;
 const modules = fileURLToPath(new URL("../../node_modules", import.meta.url));
 const CANDIDATES = ["/usr/share", "/usr/lib", "/usr/include", modules, "/usr/local", "/etc"];
 

@@ -155,6 +155,17 @@ describe("state that is lost or damaged", () => {
   });
 });
 
+test("a catalog segment damaged in the cache costs nothing: an unchanged large file still comes back whole", async () => {
+  const host = await setUpHost({ tree: { "big.db": noise(40_000_000, 7), small: "x" } });
+  await host.backup();
+  const cached = join(host.state, "catalog");
+  for (const name of readdirSync(cached)) writeFileSync(join(cached, name), "");
+  expect(await host.backup()).toMatchObject({ status: 0 });
+  for (const name of readdirSync(cached)) writeFileSync(join(cached, name), "");
+  expect(await host.backup()).toMatchObject({ status: 0 });
+  expect(readFileSync(join(await host.restored(), "big.db")).equals(noise(40_000_000, 7))).toBe(true);
+});
+
 describe("who may write the chain", () => {
   test.runIf(isRoot)("a copy of the host on another machine is refused, until it takes over; then the first one is", async () => {
     const host = await setUpHost();
@@ -164,7 +175,7 @@ describe("who may write the chain", () => {
     for (const name of ["coldkeep.yaml", "keys", "state"]) cpSync(join(host.dir, name), join(copy.dir, name), { recursive: true });
     copy.editConfig((text) => text.replaceAll(`${host.dir}/state`, copy.state));
     writeFileSync(join(copy.dir, "machine-id"), "ffffffffffffffffffffffffffffffff\n");
-    const elsewhere = { wrapper: ["unshare", "-m", "sh", "-c", `touch /etc/machine-id; mount --bind '${copy.dir}/machine-id' /etc/machine-id && exec "$@"`, "sh"] };
+    const elsewhere = { wrapper: ["unshare", "-m", "sh", "-c", `cp -a /etc '${copy.dir}/etc' && cp '${copy.dir}/machine-id' '${copy.dir}/etc/machine-id' && mount --bind '${copy.dir}/etc' /etc && exec "$@"`, "sh"] };
     expect(await copy.backup([], elsewhere)).toMatchObject({ status: 5, document: { error: { code: "E_CLONE", hint: expect.stringContaining("--take-over") } } });
     expect(host.objects("a", "archives")).toHaveLength(1);
     expect(await copy.backup(["--take-over"], elsewhere)).toMatchObject({ status: 0 });

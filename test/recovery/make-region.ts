@@ -240,9 +240,8 @@ function cut(at: number, bytes: Buffer): { at: number; bytes: Buffer }[] {
 
 type Chunk = { at: number; length: number; sha256: string; place: Place };
 
-/** The extents of one span: runs of chunks that follow each other in one frame, and holes between them. */
-function spanExtents(chunks: Chunk[]): { at: number; extents: Line[] } {
-  const at = chunks[0]?.at ?? 0;
+/** The extents of one span: runs of chunks that follow each other in one frame, and holes around them. */
+function spanExtents(chunks: Chunk[], at: number, end: number): { at: number; extents: Line[] } {
   const extents: Line[] = [];
   let position = at;
   let next: { place: Place; offset: number; list: unknown[] } | undefined;
@@ -260,6 +259,7 @@ function spanExtents(chunks: Chunk[]): { at: number; extents: Line[] } {
     next.offset = roundUp(chunk.place.offset + chunk.length) + 512;
     position = chunk.at + chunk.length;
   }
+  if (position < end) extents.push({ zero: end - position });
   return { at, extents };
 }
 
@@ -306,7 +306,10 @@ function chunkedLines(entry: Line, item: Item, parts: NonNullable<Item["parts"]>
   }
   return () => [
     { ...entry, size: parts.size, chunking: { average, span } },
-    ...[...spans.values()].map((chunks) => ({ ...bytesField("path", item.path), ...spanExtents(chunks) })),
+    ...Array.from({ length: Math.ceil(parts.size / span) }, (_, i) => ({
+      ...bytesField("path", item.path),
+      ...spanExtents(spans.get(i) ?? [], i * span, Math.min((i + 1) * span, parts.size)),
+    })),
   ];
 }
 

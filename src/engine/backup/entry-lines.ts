@@ -3,8 +3,19 @@ import type { Owners } from "../../disk/owners.ts";
 import { readXattrs } from "../../disk/read-file.ts";
 import type { Stat } from "../../disk/stat.ts";
 import { encodeEntry, type Entry } from "../../format/entry.ts";
+import { pathFault } from "../../format/entry-path.ts";
 import { entryBase, type CatalogLineText, type OwnerNames } from "./pending-file.ts";
 import type { ScanLog } from "./scan-log.ts";
+
+/** What chown(2) takes for "leave it as it is". */
+const NOBODY_ID = 0xffffffff;
+
+/** Why the catalog cannot say what was found, so that no reader refuses an archive for one odd file. */
+export function keepingFault(path: string, stat: Stat): string | undefined {
+  if (stat.uid === NOBODY_ID || stat.gid === NOBODY_ID) return "belongs to no user or group";
+  const fault = pathFault(path);
+  return fault === undefined ? undefined : `its path ${fault}`;
+}
 
 export class EntryLines {
   readonly #owners: Owners;

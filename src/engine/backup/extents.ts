@@ -43,6 +43,25 @@ export function runChunks(run: ChunkRun): KnownChunk[] {
   });
 }
 
+/** The extents of the first `length` bytes; a chunk that goes on behind them is left out. */
+export function clipExtents(extents: readonly Extent[], length: number): Extent[] {
+  const clipped: Extent[] = [];
+  let left = length;
+  for (const extent of extents) {
+    if (left <= 0) break;
+    if ("zero" in extent) clipped.push({ zero: Math.min(extent.zero, left) });
+    else if ("chunks" in extent) clipped.push(...clipRun(extent, left));
+    left -= extentLength(extent);
+  }
+  return clipped;
+}
+
+function clipRun(run: ChunkRun, length: number): ChunkRun[] {
+  let end = 0;
+  const chunks = run.chunks.filter(([bytes]) => (end += bytes) <= length);
+  return chunks.length === 0 ? [] : [{ ...run, chunks }];
+}
+
 /** Names every volume of some extents. */
 export function* volumesOf(extents: readonly Extent[]): Generator<string> {
   for (const extent of extents) if ("volume" in extent) yield extent.volume;

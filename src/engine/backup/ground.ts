@@ -2,6 +2,7 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { recipientOf } from "../../codec/age-keys.ts";
+import { hasChainBegun } from "../../config/keys.ts";
 import type { LoadedConfig } from "../../config/load.ts";
 import { ColdkeepError, messageOf } from "../../errors.ts";
 import type { SegmentReference } from "../../format/catalog-root.ts";
@@ -84,6 +85,7 @@ async function surveyGround(order: BackupOrder, setup: HostSetup, state: RunStat
   const surveyed = withoutLost(answering, survey.lost, emit);
   const allAnswer = surveyed.length === regions.length;
   const end = checkChain(survey, state, setup.keys.writer, order, allAnswer);
+  if (end === null) refuseForgotten(setup, order);
   if (!order.dryRun) {
     settleIntent(state, survey, allAnswer);
     await catchUp(surveyed, survey, config.host, setup.trust, emit, signal);
@@ -106,6 +108,14 @@ function withoutLost(regions: readonly Region[], lost: readonly LostRegion[], em
   const left = regions.filter((region) => !lost.some((each) => each.region === region));
   if (left.length > 0) return left;
   throw new ColdkeepError("E_REGION", `no region can be used: ${messageOf(lost[0]?.error)}`, { hint: "Run again when a region answers." });
+}
+
+/** Neither state nor regions know of an archive, and there was one: a rollback to nothing. Throws E_REFUSED. */
+function refuseForgotten(setup: HostSetup, order: BackupOrder): void {
+  if (order.newChain || !hasChainBegun(setup.keysDir)) return;
+  throw new ColdkeepError("E_REFUSED", "this host has committed archives, and neither its state nor any region knows of one", {
+    hint: "Find out who removed them. To begin anew, run once with --new-chain.",
+  });
 }
 
 async function recipientSets(setup: HostSetup): Promise<Ground["recipients"]> {

@@ -2,7 +2,7 @@
 import type { Stat } from "../../disk/stat.ts";
 import type { Entry, Extent, Xattr } from "../../format/entry.ts";
 import { encodeContinuation, encodeEntry } from "../../format/entry.ts";
-import { volumesOf } from "./extents.ts";
+import { clipExtents, extentsLength, volumesOf } from "./extents.ts";
 import type { PackResult } from "./messages.ts";
 
 export type FileResult = Extract<PackResult, { kind: "file" }>;
@@ -35,6 +35,8 @@ export class PendingFile {
   attempts = 0;
   /** Null while pieces are missing; empty when the file could not be kept. */
   lines: CatalogLineText[] | null = null;
+  /** Device and inode of what was kept, once it is. */
+  #keptInode: string | undefined;
   /** Volumes the lines name. */
   readonly volumes = new Set<string>();
   #spansMissing = 0;
@@ -60,6 +62,11 @@ export class PendingFile {
     return this.lines !== null;
   }
 
+  /** Whether the archive holds it with this inode (`dev:ino`): editors and log rotation put another file in its place. */
+  isKeptAs(inode: string): boolean {
+    return this.#keptInode === inode && !this.isDropped;
+  }
+
   drop(): void {
     this.lines = [];
   }
@@ -77,6 +84,7 @@ export class PendingFile {
   /** The entry of a file read in one piece. */
   completeWhole(result: FileResult): Entry {
     const entry = entryBase(this.path, result.stat, this.names, result.xattrs);
+    this.#keptInode = `${entry.dev}:${entry.ino}`;
     if (result.sha256 !== undefined && result.extent !== undefined) {
       entry.sha256 = result.sha256;
       entry.extents = [result.extent];
@@ -105,16 +113,27 @@ export class PendingFile {
   /** The lines of a file stored in chunks, once all its spans are here. */
   completeSpans(average: number, span: number): Entry {
     const entry = entryBase(this.path, this.stat, this.names, this.#xattrs);
-    entry.size = Math.min(this.stat.size, this.#endsAt);
+    this.#keptInode = `${entry.dev}:${entry.ino}`;
     entry.chunking = { average, span };
     if (this.#moved) entry.changed = true;
-    this.lines = [{ text: encodeEntry(entry), path: this.path }];
-    for (const [at, extents] of [...this.#spans].toSorted((a, b) => a[0] - b[0])) {
-      if (extents.every((extent) => "zero" in extent)) continue;
-      this.lines.push({ text: encodeContinuation({ path: this.path, at, extents }), path: this.path, at });
-      for (const volume of volumesOf(extents)) this.volumes.add(volume);
-    }
+    const lines = this.#spanLines(Math.min(this.stat.size, this.#endsAt));
+    entry.size = lines.coveredBytes;
+    this.lines = [{ text: encodeEntry(entry), path: this.path }, ...lines.lines];
     this.#spans.clear();
     return entry;
+  }
+
+  /** Lines that cover the file from its start without a gap, up to `limit`: a file cut short while it was read has no more. */
+  #spanLines(limit: number): { lines: CatalogLineText[]; coveredBytes: number } {
+    const lines: CatalogLineText[] = [];
+    let covered = 0;
+    for (const [at, all] of [...this.#spans].toSorted((a, b) => a[0] - b[0])) {
+      if (at !== covered || at >= limit) break;
+      const extents = clipExtents(all, limit - at);
+      lines.push({ text: encodeContinuation({ path: this.path, at, extents }), path: this.path, at });
+      for (const volume of volumesOf(extents)) this.volumes.add(volume);
+      covered += extentsLength(extents);
+    }
+    return { lines, coveredBytes: covered };
   }
 }

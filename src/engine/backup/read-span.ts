@@ -8,7 +8,7 @@ import { MIB } from "../../units.ts";
 import { ExtentList } from "./extents.ts";
 import type { Piece } from "./frame-builder.ts";
 import type { SpanTask } from "./messages.ts";
-import type { Candidate, Packer } from "./packer.ts";
+import type { Candidate, Packer, Placed } from "./packer.ts";
 import { failedResult } from "./read-files.ts";
 
 /** Read at a time; a chunk cut short by the end of a part goes on in the next. */
@@ -35,7 +35,7 @@ async function packRegion(fd: number, region: { offset: number; length: number }
     const isLast = got < wanted || at + got === end;
     const cuts = cutPoints(part, 0, got, task.average);
     if (!isLast && cuts.length > 1 && got > 2 * maxChunkBytes(task.average)) cuts.pop();
-    for (const { piece, bytesPacked } of await packer.place(candidates(cuts, known))) {
+    for (const { piece, bytesPacked } of await placed(packer, candidates(cuts, known))) {
       span.bytesPacked += bytesPacked;
       span.pieces.push(piece);
       span.items.push({ piece });
@@ -45,6 +45,17 @@ async function packRegion(fd: number, region: { offset: number; length: number }
   }
   span.bytesRead += at - region.offset;
   return at - region.offset;
+}
+
+/** A fault of the packer itself, a full spool among them: not of the file that is read. */
+class PackingFault extends Error {}
+
+async function placed(packer: Packer, wanted: Candidate[]): Promise<Placed[]> {
+  try {
+    return await packer.place(wanted);
+  } catch (cause) {
+    throw new PackingFault("packing failed", { cause });
+  }
 }
 
 function candidates(cuts: readonly number[], known: ReadonlyMap<string, SpanTask["previous"][number]>): Candidate[] {
@@ -88,6 +99,7 @@ export async function readSpan(task: SpanTask, packer: Packer): Promise<void> {
       const { xattrs, problem } = readXattrs(fd);
       const span = await packSpan(fd, task, packer);
       const stat = fstatText(fd);
+      const endsAt = stat.size < task.at + task.length ? Math.min(stat.size, span.endsAt ?? stat.size) : span.endsAt;
       packer.deliver(span.pieces, () => ({
         kind: "span",
         number: task.number,
@@ -97,13 +109,14 @@ export async function readSpan(task: SpanTask, packer: Packer): Promise<void> {
         extents: extentsOf(span.items),
         bytesRead: span.bytesRead,
         bytesPacked: span.bytesPacked,
-        endsAt: span.endsAt,
+        endsAt,
         lost: problem,
       }));
     } finally {
       closeSync(fd);
     }
   } catch (error) {
+    if (error instanceof PackingFault) throw error.cause;
     const result = failedResult(task, error);
     packer.deliver([], () => result);
   }

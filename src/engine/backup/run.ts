@@ -1,5 +1,6 @@
 /** One backup: from the walk to a manifest in every region that can take it. */
 import { rmSync } from "node:fs";
+import { noteChainBegun } from "../../config/keys.ts";
 import { ColdkeepError, EXIT, type ExitStatus } from "../../errors.ts";
 import type { Problem } from "../../format/catalog-root.ts";
 import { archiveStatus, requiredCopies } from "../../policy/copies.ts";
@@ -160,6 +161,7 @@ class BackupRun {
     const complete = await commit(sealing, manifest);
     if (isInterrupted) throw interrupted(complete.length > 0 ? manifest.header.id : undefined);
     if (complete.length === 0) throw new ColdkeepError("E_REGION", `archive ${manifest.header.id} could not be committed in any region`, { hint: "What was stored before is intact; run again when a region answers." });
+    noteChainBegun(this.#ground.setup.keysDir, manifest.header.id);
     this.#ground.state.noteLatest({ id: manifest.header.id, sha256: manifest.sha256, sequence: manifest.header.sequence });
     this.#ground.state.clearIntent();
     this.#ground.cache.retain(new Set(segments.map((segment) => segment.sha256)));

@@ -11,8 +11,8 @@ import { comparePaths } from "../../format/path-order.ts";
 import { isUnchanged } from "../../policy/change.ts";
 import { CHUNKING_THRESHOLD_BYTES, chunkAverage, spanBytes } from "../../policy/sizing.ts";
 import type { ContentBook } from "./content-book.ts";
-import { EntryLines } from "./entry-lines.ts";
-import { runChunks, volumesOf } from "./extents.ts";
+import { EntryLines, keepingFault } from "./entry-lines.ts";
+import { extentsLength, runChunks, volumesOf } from "./extents.ts";
 import { LineQueue } from "./line-queue.ts";
 import type { KnownChunk, PackResult } from "./messages.ts";
 import { PendingFile, type CatalogLineText, type FileResult, type SpanResult } from "./pending-file.ts";
@@ -149,6 +149,8 @@ export class Scanner {
 
   #entry(path: string, stat: Stat, target: string | undefined): void {
     const { log } = this.#parts;
+    const fault = keepingFault(path, stat);
+    if (fault !== undefined) return log.problem(path, "E_FORMAT", fault);
     const match = this.#match(path);
     if (match !== null) log.sawPrevious(path);
     log.entry(path, stat);
@@ -175,6 +177,8 @@ export class Scanner {
   #keepsLine(before: Entry, stat: Stat, target: string | undefined, first: string | undefined): boolean {
     if (!isUnchanged(before, stat, this.#parts.previousStartSeconds)) return false;
     if (before.hardlink !== first || before.target !== (first === undefined ? target : undefined)) return false;
+    // The first name is being read again: whether it is kept, and as which inode, is not known yet.
+    if (first !== undefined && this.#firstNames.get(`${stat.dev}:${stat.ino}`)?.file !== null) return false;
     return before.extents === undefined || this.#areReusable(volumesOf(before.extents));
   }
 
@@ -190,12 +194,16 @@ export class Scanner {
     const volumes = new Set(volumesOf(match.line.extents ?? []));
     const lines: CatalogLineText[] = [{ text: match.raw, path }];
     const chunks = new Map<number, KnownChunk[]>();
+    let covered = 0;
     for (const { raw, line } of previous?.takeContinuations() ?? []) {
       for (const volume of volumesOf(line.extents)) volumes.add(volume);
       chunks.set(line.at, this.#knownChunks(line.extents));
       lines.push({ text: raw, path, at: line.at });
+      if (line.at === covered) covered += extentsLength(line.extents);
     }
-    if (!this.#areReusable(volumes)) {
+    // A damaged segment of the cache may have taken lines with it: what is not covered would come back as a hole.
+    const isWhole = match.line.chunking === undefined || covered === match.line.size;
+    if (!isWhole || !this.#areReusable(volumes)) {
       const file = this.#pending(path, stat, false);
       if (stat.nlink > 1) this.#firstNames.set(`${stat.dev}:${stat.ino}`, { path, file });
       this.#spans(file, stat, match.line, chunks);
@@ -211,7 +219,7 @@ export class Scanner {
   #link(path: string, stat: Stat, key: string): void {
     const settle = (): CatalogLineText | PendingFile => {
       const first = this.#firstNames.get(key);
-      if (first !== undefined && first.file?.isDropped !== true) return this.#lines.hardLink(path, stat, first.path);
+      if (first !== undefined && (first.file === null || first.file.isKeptAs(key))) return this.#lines.hardLink(path, stat, first.path);
       const file = this.#pending(path, stat, true, false);
       this.#firstNames.set(key, { path, file });
       if (this.#isStopped) this.#drop(file);
@@ -324,8 +332,7 @@ export class Scanner {
 
   #noteChunks(result: SpanResult): void {
     for (const extent of result.extents) {
-      if (!("chunks" in extent)) continue;
-      for (const { sha256, ...place } of runChunks(extent)) this.#parts.book.note(sha256, place);
+      if ("chunks" in extent) for (const { sha256, ...place } of runChunks(extent)) this.#parts.book.note(sha256, place);
     }
   }
 
@@ -362,8 +369,8 @@ export class Scanner {
     this.#chunking.delete(result.number);
     if (result.race === "swapped") return this.#swapped(file, result);
     this.#drop(file);
-    if (result.race === "vanished") this.#parts.log.vanished();
-    else this.#parts.log.problem(file.path, result.code, result.message);
+    if (result.race === "vanished") return this.#parts.log.vanished();
+    this.#parts.log.problem(file.path, result.code, result.message);
   }
 
   /** Something else has come to lie at the path since the walk, as editors and log rotation do: takes that. */
@@ -381,10 +388,7 @@ export class Scanner {
   }
 
   #drain(): void {
-    if (this.#parts.dispatch === null) {
-      this.#queue.drain(() => undefined);
-      return;
-    }
+    if (this.#parts.dispatch === null) return this.#queue.drain(() => undefined);
     this.#queue.drain((line, volumes) => {
       if (volumes !== null) for (const volume of volumes) this.#volumes.add(volume);
       this.#parts.segments.add(line.text, line.path, line.at);

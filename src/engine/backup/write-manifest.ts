@@ -12,7 +12,7 @@ import { FORMAT_VERSION } from "../../format/vault-marker.ts";
 import { agreedTimeMs } from "../../policy/clock.ts";
 import type { KnownObject } from "../../state/run-state.ts";
 import type { Emit } from "../events.ts";
-import type { Manifest } from "../manifests.ts";
+import { parseManifest, type Manifest } from "../manifests.ts";
 import type { Region } from "../region.ts";
 import { tryCompleteRegion } from "../region-copy.ts";
 import { TOOL } from "../tool.ts";
@@ -110,7 +110,8 @@ function makeManifest(sealing: Sealing, id: string, catalog: SealedCatalog, adde
   const line = encodeManifestHeader(header);
   const signature = sign(ground.setup.signer.privateKey, signedMessage(type, line)).toString("base64");
   const bytes = Buffer.concat([line, Buffer.from(`\n${signature}\n`), list]);
-  return { header, sha256: sha256Hex(line), bytes, objects };
+  // What no reader would take must not be committed.
+  return parseManifest(bytes, { type, host: config.host, id }, ground.setup.trust);
 }
 
 /** Puts the manifest into every region that holds, or can be given, all it needs. Returns the regions that are complete. */
@@ -131,7 +132,7 @@ export async function commit(sealing: Sealing, manifest: Manifest): Promise<Regi
   const second = ground.reachable.filter((region) => !complete.has(region) && !ready.includes(region));
   if (complete.size > 0) {
     for (const region of second) {
-      region.store.revive();
+      region.store.revive(region.deadlineMs);
       await attempt(region);
     }
   }

@@ -46,6 +46,7 @@ export class Planner {
       if (isContinuation(line)) this.#continuation(line);
       else this.#entry(line);
     }
+    this.#endLarge();
     this.#lists.flush();
     return {
       ...this.#counts,
@@ -65,8 +66,15 @@ export class Planner {
     return wanted !== undefined;
   }
 
-  #entry(entry: Entry): void {
+  /** The lines of a chunked file cover it whole; fewer would come back as a hole nobody stored. */
+  #endLarge(): void {
+    const large = this.#large;
     this.#large = null;
+    if (large !== null && large.end !== large.entry.size) fail(large.entry.path, `has ${large.entry.size} bytes, of which ${large.end} have extents`);
+  }
+
+  #entry(entry: Entry): void {
+    this.#endLarge();
     const { path, hardlink } = entry;
     if (hardlink !== undefined && comparePaths(hardlink, path) >= 0) fail(path, "is a hard link to a later one");
     if (isWithin(path, JOURNAL_PATH)) return this.#leaveOut(entry);
@@ -128,7 +136,7 @@ export class Planner {
     }
     const { entry } = large;
     if (path !== entry.path && this.#adoptions.get(path) !== entry.path) fail(path, "has extents and no entry");
-    if (at < large.end) fail(path, `has extents that overlap at ${at}`);
+    if (at !== large.end) fail(path, `has extents that ${at < large.end ? "overlap" : "leave a gap"} at ${at}`);
     let offset = at;
     for (const extent of extents) {
       const from = offset;

@@ -245,3 +245,36 @@ describe("checkChain", () => {
     expect(check(strange(1))).toEqual(end(2));
   });
 });
+
+describe("PendingFile", () => {
+  const span = 16_777_216;
+  const chunks = (at: number, lengths: number[], endsAt?: number) => ({
+    kind: "span" as const,
+    number: 0,
+    at,
+    stat: { ...stat, size: 3 * span },
+    extents: [{ volume: id(1), frame: [0, 9] as const, offset: 512, chunks: lengths.map((length) => [length, digest(1)] as const) }],
+    bytesRead: 0,
+    bytesPacked: 0,
+    endsAt,
+  });
+
+  test("a file cut short between the reading of its spans covers just what its size says", () => {
+    const file = new PendingFile("/f", { ...stat, size: 3 * span }, {}, true);
+    file.expectSpans({ ...stat, size: 3 * span }, 3);
+    file.addSpan(chunks(2 * span, [span]));
+    file.addSpan(chunks(0, [span]));
+    file.addSpan(chunks(span, [100], span + 100));
+    expect(file.completeSpans(65_536, span).size).toBe(span + 100);
+    expect(file.lines?.map(({ at }) => at)).toEqual([undefined, 0, span]);
+  });
+
+  test("holes are written out, and a file put in place of another is not taken for it", () => {
+    const file = new PendingFile("/f", { ...stat, size: 2 * span }, {}, true);
+    file.expectSpans({ ...stat, size: 2 * span }, 2);
+    for (const at of [0, span]) file.addSpan({ ...chunks(at, []), extents: [{ zero: span }] });
+    expect(file.completeSpans(65_536, span).size).toBe(2 * span);
+    expect(file.lines).toHaveLength(3);
+    expect([file.isKeptAs("1:1"), file.isKeptAs("1:2")]).toEqual([true, false]);
+  });
+});

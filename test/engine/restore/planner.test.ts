@@ -20,7 +20,11 @@ function piece(path: string): Entry {
 }
 
 function chunked(path: string, size: number, spans: [at: number, lengths: number[]][]): CatalogLine[] {
-  const runs = spans.map(([at, lengths]) => ({ path, at, extents: [{ volume: VOLUME, frame: [0, 100] as const, offset: 512, chunks: lengths.map((length) => [length, DIGEST] as const) }] }));
+  const runs = spans.map(([at, lengths], i) => {
+    const hole = (spans[i + 1]?.[0] ?? size) - at - lengths.reduce((sum, length) => sum + length, 0);
+    const run = { volume: VOLUME, frame: [0, 100] as const, offset: 512, chunks: lengths.map((length) => [length, DIGEST] as const) };
+    return { path, at, extents: hole > 0 ? [run, { zero: hole }] : [run] };
+  });
   return [entry(path, { size, chunking: { average: 65_536, span: 16_777_216 } }), ...runs];
 }
 
