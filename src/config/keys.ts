@@ -25,7 +25,8 @@ export type NewHostKeys = {
 };
 
 const FILES = { catalogIdentity: "catalog.key", signerPem: "signer.key", random: "writer" } as const;
-const CHAIN_NOTE = "chain";
+/** Name of the note that this host has committed an archive; of this machine only, so it is not archived. */
+export const CHAIN_NOTE = "chain";
 const MACHINE_ID = "/etc/machine-id";
 const FORMS = {
   catalogIdentity: /^AGE-SECRET-KEY-(?:PQ-)?1[A-Z0-9]+$/,

@@ -1,6 +1,6 @@
 /** One backup: from the walk to a manifest in every region that can take it. */
 import { rmSync } from "node:fs";
-import { noteChainBegun } from "../../config/keys.ts";
+import { CHAIN_NOTE, noteChainBegun } from "../../config/keys.ts";
 import { ColdkeepError, EXIT, type ExitStatus } from "../../errors.ts";
 import type { Problem } from "../../format/catalog-root.ts";
 import { archiveStatus, requiredCopies } from "../../policy/copies.ts";
@@ -43,7 +43,7 @@ const INTERRUPT_GRACE_MS = 10_000;
 /** The configuration and keys go along in every archive, so that a rebuilt server can continue its chain. */
 function sourcesOf(ground: Ground): SourceSpec[] {
   const { loaded, keysDir } = ground.setup;
-  const own = [loaded.path, keysDir].map((path) => ({ path, exclude: [] }));
+  const own = [{ path: loaded.path, exclude: [] }, { path: keysDir, exclude: [CHAIN_NOTE] }];
   return [...loaded.config.sources, ...own];
 }
 
