@@ -55,6 +55,15 @@ test("two healthy regions get identical copies, every manifest last", async () =
   expect(treeDigest(await host.restored("--region", "south"))).toBe(treeDigest(host.source));
 });
 
+test("a region that is down at the start and answers before the end is brought up to date in the same run", async () => {
+  const host = await setUp();
+  north.requests.length = south.requests.length = 0;
+  south.onRequest = () => (north.requests.some((request) => isPut(request, MANIFEST)) ? undefined : { kind: "reset" });
+  expect(await host.backup()).toMatchObject({ status: 0, document: { regions: { north: "complete", south: "complete" } } });
+  expectSameCopies();
+  expect(treeDigest(await host.restored("--region", "south"))).toBe(treeDigest(host.source));
+});
+
 describe("a region that fails is behind, and brought up to date by the next run, its manifest last", () => {
   const faults: [string, (request: FakeRequest) => ReturnType<FakeS3["onRequest"]>][] = [
     ["answers nothing but resets from the start", () => ({ kind: "reset" })],

@@ -13,7 +13,7 @@ import { agreedTimeMs } from "../../policy/clock.ts";
 import type { KnownObject } from "../../state/run-state.ts";
 import type { Emit } from "../events.ts";
 import { parseManifest, type Manifest } from "../manifests.ts";
-import type { Region } from "../region.ts";
+import { requireVault, type Region } from "../region.ts";
 import { tryCompleteRegion } from "../region-copy.ts";
 import { TOOL } from "../tool.ts";
 import type { Crew } from "./crew.ts";
@@ -21,6 +21,9 @@ import type { FanOut } from "./fan-out.ts";
 import type { Ground } from "./ground.ts";
 import type { ScanReport, SealedCatalog } from "./messages.ts";
 import { fingerprintSet, RecipientSets } from "./recipient-sets.ts";
+
+/** How long a region that was given up may take to answer at the end of a run. */
+const PROBE_MS = 5000;
 
 export type Sealing = {
   ground: Ground;
@@ -128,13 +131,21 @@ export async function commit(sealing: Sealing, manifest: Manifest): Promise<Regi
     if (await tryCompleteRegion(region, { host, manifest, sources, emit, signal })) complete.add(region);
   };
   await Promise.all(ready.map(attempt));
-  // Regions that fell out get one more chance, now that there is a whole copy to take from.
-  const second = ground.reachable.filter((region) => !complete.has(region) && !ready.includes(region));
-  if (complete.size > 0) {
-    for (const region of second) {
-      region.store.revive(region.deadlineMs);
-      await attempt(region);
-    }
+  if (complete.size === 0 || manifest.header.type === "checkpoint") return [...complete];
+  // Regions that fell out, or never answered, get one more chance, now that there is a whole copy to take from.
+  for (const region of ground.regions.filter((each) => !ready.includes(each))) {
+    region.store.revive(region.deadlineMs);
+    if (await answersNow(region, manifest.header.vault, signal)) await attempt(region);
   }
   return [...complete];
+}
+
+/** One short question, which costs a dead region's run no second budget. */
+async function answersNow(region: Region, vault: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    await requireVault(region, vault, AbortSignal.any([signal, AbortSignal.timeout(PROBE_MS)]));
+    return true;
+  } catch {
+    return false;
+  }
 }
