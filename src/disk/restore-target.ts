@@ -20,7 +20,13 @@ import { fstatText, isSameFile, lstatAt, type Stat, TYPE_BITS } from "./stat.ts"
 const O_PATH = 0o10000000;
 const CREATE_FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 const LINK_TARGET_BYTES_MAX = 4095;
+/** Names under which objects are made before they get their own. */
 const TEMPORARY = /^\.coldkeep-[0-9a-f]{16}\.partial$/;
+
+/** Whether the last name of a path looks like a temporary one of a restore. */
+export function looksTemporary(path: string): boolean {
+  return TEMPORARY.test(lastName(path));
+}
 
 function temporaryName(digest: string): string {
   return `.coldkeep-${digest.slice(0, 16)}.partial`;

@@ -221,6 +221,15 @@ describe("--merge", () => {
     expect(treeDigest(out + host.source)).toBe(whole);
   });
 
+  test("leaves an archived file alone whose name looks like a temporary one", async () => {
+    const name = "d/.coldkeep-0123456789abcdef.partial";
+    const host = await setUpHost({ tree: { [name]: "kept", other: "x" } });
+    await host.backup();
+    const { out } = await restore(host);
+    expect((await restore(host, ["--to", out, "--merge"])).status).toBe(0);
+    expect(readFileSync(join(out, host.source, name), "utf8")).toBe("kept");
+  });
+
   test("never follows a link that lies in the target, nor writes through another name of a file", async () => {
     const out = tempDir();
     const outside = tempDir();

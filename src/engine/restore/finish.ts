@@ -30,10 +30,11 @@ export function finishRestore({ unpacker, planDir, archiveId, lost, clean }: Fin
     target.makeSymlink(entry.path, entry.target ?? "", metaOf(entry, owners));
   }
   linkAll(unpacker, planDir, LISTS.symlinkLinks, lost);
+  const archived = new Set([...streamList(planDir, LISTS.lookalikes)].map((line) => parseEntryLine(line).path));
   for (const line of streamListBackwards(planDir, LISTS.directories)) {
     const entry = parseEntryLine(line);
     target.makeDirectory(entry.path);
-    if (clean) target.removeLeftovers(entry.path, () => false);
+    if (clean) target.removeLeftovers(entry.path, (name) => archived.has(entry.path === "/" ? `/${name}` : `${entry.path}/${name}`));
     target.applyDirectoryMeta(entry.path, metaOf(entry, owners));
   }
   return lost;

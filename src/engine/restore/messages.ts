@@ -22,6 +22,8 @@ export const LISTS = {
   symlinkLinks: "symlink-links.ndjson",
   directories: "directories.ndjson",
   local: "local.ndjson",
+  /** Entries whose own names look like this program's temporary ones. */
+  lookalikes: "lookalikes.ndjson",
 } as const;
 
 /** A link that takes the place of its group's first name, which is not wanted itself. */

@@ -1,5 +1,6 @@
 /** Sorts the lines of a catalog into work lists. The catalog's own digest is right by now, but its writer may be hostile. */
 import { Losses } from "../../disk/losses.ts";
+import { looksTemporary } from "../../disk/restore-target.ts";
 import { ColdkeepError } from "../../errors.ts";
 import { encodeEntry, isContinuation, type CatalogLine, type Continuation, type Entry, type Extent } from "../../format/entry.ts";
 import { isWithin } from "../../format/entry-path.ts";
@@ -108,6 +109,7 @@ export class Planner {
 
   #place(entry: Entry): void {
     this.#counts.entries++;
+    if (looksTemporary(entry.path)) this.#lists.add(LISTS.lookalikes, encodeEntry(entry));
     if (entry.hardlink !== undefined) this.#lists.add(entry.type === "symlink" ? LISTS.symlinkLinks : LISTS.links, encodeEntry(entry));
     else if (entry.type === "dir") this.#lists.add(LISTS.directories, encodeEntry(entry));
     else if (entry.type === "symlink") this.#lists.add(LISTS.symlinks, encodeEntry(entry));
