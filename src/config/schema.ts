@@ -8,6 +8,7 @@ import { ColdkeepError } from "../errors.ts";
 import { parseSignerLine, type PinnedSigner, REGION_NAME } from "../format/kit.ts";
 import { isHostLabel } from "../format/object-key.ts";
 import { VAULT_ID } from "../format/vault-marker.ts";
+import { requiredCopies } from "../policy/copies.ts";
 import { compileExcludes } from "../policy/exclude.ts";
 import { formatSize, GIB, MIB, parseDuration, parseSize } from "../units.ts";
 
@@ -196,7 +197,8 @@ const ConfigKeys = z.strictObject({
 
 /** The configuration as it is written, and what the program makes of it. */
 export const ConfigSchema = ConfigKeys.transform((value, context): Config => {
-  const { copies = Math.max(1, value.regions.length - 1), compression, volumeSize, memory, ...same } = value;
+  const { copies: wanted, compression, volumeSize, memory, ...same } = value;
+  const copies = requiredCopies(wanted, value.regions.length);
   if (copies > value.regions.length) {
     context.addIssue({ code: "custom", path: ["copies"], message: `asks for ${copies} copies, but there are ${value.regions.length} regions` });
   }

@@ -1,6 +1,6 @@
 /** Reads stored objects from whichever region has them right: whole against their digest, or ranges through age (format §9). */
 import { HeaderOpener } from "../codec/age-header.ts";
-import { chunkSpan, openChunks, openWhole, plaintextLength } from "../codec/age-payload.ts";
+import { chunkSpan, openChunks, plaintextLength } from "../codec/age-payload.ts";
 import { sha256Hex } from "../codec/digest.ts";
 import { ColdkeepError, messageOf } from "../errors.ts";
 import type { ListedObject } from "../format/manifest.ts";
@@ -196,12 +196,5 @@ export class SealedReader {
     return this.#source.checkedRange(object, object.head.lengthBytes + span.cipherOffset, span.cipherLength, (bytes) =>
       openChunks(bytes, key, span.firstChunk, total).subarray(span.skip, span.skip + length),
     );
-  }
-
-  /** The whole decrypted stream. */
-  async readWhole(object: ListedObject): Promise<Buffer> {
-    const key = await this.payloadKey(object);
-    const bytes = await this.#source.whole(object);
-    return openWhole(bytes.subarray(object.head.lengthBytes), key);
   }
 }

@@ -40,7 +40,7 @@ export type Ground = {
   /** The end of the chain this run follows. */
   end: ChainEnd | null;
   /** The newest archive, whose catalog the walk is compared with. */
-  base: { manifest: Manifest; segments: SegmentReference[]; sources: string[] } | null;
+  base: { manifest: Manifest; segments: SegmentReference[] } | null;
   reusable: Reusable;
   recipients: { volume: string[]; catalog: string[] };
 };
@@ -159,7 +159,7 @@ async function readBase(survey: Survey, lesson: Omit<Lesson, "base">, signal: Ab
 async function openBase(manifest: Manifest, reader: SealedReader, cache: CatalogCache): Promise<Ground["base"]> {
   const catalog = await CatalogReader.open(manifest, reader, cache);
   await catalog.fetch(catalog.root.segments);
-  return { manifest, segments: catalog.root.segments, sources: catalog.root.head.sources };
+  return { manifest, segments: catalog.root.segments };
 }
 
 /**

@@ -99,7 +99,7 @@ export type ScanSetup = {
   sources: SourceSpec[];
   /** The vault's own directories and the state: never archived. */
   excludedDirs: string[];
-  previous: { segments: SegmentReference[]; startedAtSeconds: number; rewriteObjects: string[]; sources: string[] } | null;
+  previous: { segments: SegmentReference[]; startedAtSeconds: number; rewriteObjects: string[] } | null;
   /** Volumes whose content may be named again. */
   reusableVolumes: string[];
   reusableCatalogs: string[];

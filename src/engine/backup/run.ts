@@ -3,7 +3,7 @@ import { rmSync } from "node:fs";
 import { CHAIN_NOTE, noteChainBegun } from "../../config/keys.ts";
 import { ColdkeepError, EXIT, type ExitStatus } from "../../errors.ts";
 import type { Problem } from "../../format/catalog-root.ts";
-import { archiveStatus, requiredCopies } from "../../policy/copies.ts";
+import { archiveStatus } from "../../policy/copies.ts";
 import { volumeTargetBytes } from "../../policy/sizing.ts";
 import { HostLock } from "../../state/host-lock.ts";
 import { type KnownObject, RunState } from "../../state/run-state.ts";
@@ -104,7 +104,7 @@ class BackupRun {
     const isNewest = base !== null && base.manifest.header.writer === setup.keys.writer;
     const startedAtSeconds = base === null ? 0 : Math.floor(Date.parse(base.manifest.header.startedAt) / 1000);
     const rewriteObjects = objectsToRewrite(base?.segments ?? []);
-    const previous = base === null ? null : { segments: base.segments, startedAtSeconds: isNewest ? startedAtSeconds : 0, rewriteObjects, sources: base.sources };
+    const previous = base === null ? null : { segments: base.segments, startedAtSeconds: isNewest ? startedAtSeconds : 0, rewriteObjects };
     return Crew.start({
       scan: {
         stateDir: config.state,
@@ -171,7 +171,6 @@ class BackupRun {
   #report(report: ScanReport, manifest: Manifest | null, complete: readonly Region[], bytesStored: number): BackupReport {
     const { config } = this.#ground.setup.loaded;
     const isComplete = report.problemsTotal === 0;
-    const copies = requiredCopies(config.copies, config.regions.length);
     const names = new Set(complete.map(({ name }) => name));
     return {
       archive: manifest?.header.id ?? null,
@@ -187,7 +186,7 @@ class BackupRun {
       notes: report.notes,
       receipt: manifest === null ? null : `${config.host} ${manifest.header.id} ${manifest.header.sequence} ${manifest.sha256}`,
       durationMs: Date.now() - this.#startedAtMs,
-      exitStatus: manifest === null ? (isComplete ? EXIT.done : EXIT.partial) : archiveStatus(complete.length, config.regions.length, copies, isComplete),
+      exitStatus: manifest === null ? (isComplete ? EXIT.done : EXIT.partial) : archiveStatus(complete.length, config.regions.length, config.copies, isComplete),
     };
   }
 }
