@@ -3,17 +3,15 @@
  * nonce an 11-byte big-endian counter and a byte that is 1 for the last chunk only. All positions here are relative
  * to the start of the payload, which follows the head (age header and payload nonce).
  */
-import { createCipheriv, createDecipheriv } from "node:crypto";
 import { ColdkeepError } from "../errors.ts";
 import { KIB } from "../units.ts";
 import { RunningDigest } from "./digest.ts";
+import { aeadEngine } from "./native.ts";
 
 export const CHUNK_BYTES = 64 * KIB;
 export const TAG_BYTES = 16;
 export const SEALED_CHUNK_BYTES = CHUNK_BYTES + TAG_BYTES;
 
-const ALGORITHM = "chacha20-poly1305";
-const OPTIONS = { authTagLength: TAG_BYTES } as const;
 const NONCE_BYTES = 12;
 const LAST_FLAG_AT = 11;
 
@@ -127,10 +125,7 @@ export class PayloadSealer {
 
   #seal(chunk: Uint8Array, isLast: boolean): void {
     writeNonce(this.#nonce, this.#index++, isLast);
-    const cipher = createCipheriv(ALGORITHM, this.#key, this.#nonce, OPTIONS);
-    this.#target.set(cipher.update(chunk), this.#end);
-    cipher.final();
-    this.#target.set(cipher.getAuthTag(), this.#end + chunk.length);
+    aeadEngine.seal(this.#key, this.#nonce, chunk, this.#target.subarray(this.#end, this.#end + chunk.length + TAG_BYTES));
     this.#end += chunk.length + TAG_BYTES;
   }
 
@@ -138,21 +133,6 @@ export class PayloadSealer {
     if (this.#digested < this.#end) this.#digest.update(this.#target.subarray(this.#digested, this.#end));
     this.#digested = this.#end;
   }
-}
-
-/** Decrypts one chunk into `target` at `at`. Throws E_OBJECT unless its tag, place and last flag are right. */
-function openChunk(sealed: Buffer, key: Uint8Array, nonce: Buffer, target: Buffer, at: number): void {
-  const tagAt = sealed.length - TAG_BYTES;
-  const decipher = createDecipheriv(ALGORITHM, key, nonce, OPTIONS);
-  decipher.setAuthTag(sealed.subarray(tagAt));
-  const plain = decipher.update(sealed.subarray(0, tagAt));
-  try {
-    decipher.final();
-  } catch (cause) {
-    const index = nonce.readUIntBE(LAST_FLAG_AT - 6, 6);
-    throw new ColdkeepError("E_OBJECT", `age payload is damaged in its 64 KiB chunk ${index}`, { cause });
-  }
-  target.set(plain, at);
 }
 
 /** Decrypts a whole payload. Nothing is returned unless every chunk is right and the last is the last. Throws E_OBJECT. */
@@ -183,9 +163,10 @@ export function chunkSpan(plainOffset: number, plainLength: number, plainTotal: 
 
 /**
  * Decrypts whole chunks, from number `firstChunk` on, of a payload whose plaintext has `plainTotal` bytes: the total
- * fixes which chunk carries the last flag and how long it is. Returns nothing unless every tag is right. Throws E_OBJECT.
+ * fixes which chunk carries the last flag and how long it is. Returns nothing unless every tag is right. The plaintext lies
+ * in `room` where that is given and long enough, else in a new buffer. Throws E_OBJECT.
  */
-export function openChunks(sealed: Uint8Array, payloadKey: Uint8Array, firstChunk: number, plainTotal: number): Buffer {
+export function openChunks(sealed: Uint8Array, payloadKey: Uint8Array, firstChunk: number, plainTotal: number, room?: Buffer): Buffer {
   const view = Buffer.from(sealed.buffer, sealed.byteOffset, sealed.length);
   const chunks = Math.ceil(view.length / SEALED_CHUNK_BYTES);
   const total = chunkCount(plainTotal);
@@ -194,12 +175,15 @@ export function openChunks(sealed: Uint8Array, payloadKey: Uint8Array, firstChun
   if (chunks < 1 || firstChunk < 0 || firstChunk + chunks > total || view.length !== expected) {
     throw new ColdkeepError("E_OBJECT", `${view.length} bytes are not whole chunks of an age payload of ${plainTotal} bytes`);
   }
-  const plain = Buffer.allocUnsafeSlow(view.length - chunks * TAG_BYTES);
+  const plainLength = view.length - chunks * TAG_BYTES;
+  const plain = room !== undefined && room.length >= plainLength ? room.subarray(0, plainLength) : Buffer.allocUnsafeSlow(plainLength);
   const nonce = Buffer.alloc(NONCE_BYTES);
   for (let i = 0; i < chunks; i++) {
     const at = i * SEALED_CHUNK_BYTES;
     writeNonce(nonce, firstChunk + i, firstChunk + i === total - 1);
-    openChunk(view.subarray(at, at + SEALED_CHUNK_BYTES), payloadKey, nonce, plain, i * CHUNK_BYTES);
+    const from = i * CHUNK_BYTES;
+    if (aeadEngine.open(payloadKey, nonce, view.subarray(at, at + SEALED_CHUNK_BYTES), plain.subarray(from, from + CHUNK_BYTES))) continue;
+    throw new ColdkeepError("E_OBJECT", `age payload is damaged in its 64 KiB chunk ${firstChunk + i}`);
   }
   return plain;
 }

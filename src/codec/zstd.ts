@@ -2,9 +2,9 @@
  * Single zstd frames (RFC 8878) with a stated content size, made and opened synchronously by Node's own zstd. Frames
  * carry no checksum: the age layer around them authenticates every byte.
  */
-import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { ColdkeepError } from "../errors.ts";
 import { KIB } from "../units.ts";
+import { compressBound, zstdEngine } from "./native.ts";
 
 export const MIN_LEVEL = -7;
 export const MAX_LEVEL = 19;
@@ -19,10 +19,6 @@ const BLOCK_HEADER_BYTES = 3;
 const BLOCK_BYTES_MAX = 128 * KIB;
 const CONTENT_CHECKSUM_BYTES = 4;
 
-/** Node gathers output in pieces of this size; of 16 KiB to 2 MiB this was the fastest for frames of 2 MiB. */
-const OUTPUT_PIECE_BYTES = 256 * KIB;
-const OUTPUT_PIECE_MIN_BYTES = 64;
-
 /** What the header of a frame says; lengths in bytes. */
 export type FrameHead = { headLength: number; contentSize: number; windowSize: number; hasChecksum: boolean };
 
@@ -30,21 +26,37 @@ function malformed(what: string): ColdkeepError {
   return new ColdkeepError("E_FORMAT", `malformed zstd frame: ${what}`);
 }
 
-/**
- * Compresses `bytes` into one frame that states its content size. Level -7 to 19.
- * Node makes a new context and new buffers for every call; 2 MiB of text at level 3 takes about 5.5 ms all the same.
- */
-export function compressFrame(bytes: Uint8Array, level: number): Buffer {
-  if (!Number.isInteger(level) || level < MIN_LEVEL || level > MAX_LEVEL) {
-    throw new ColdkeepError("E_CONFIG", `compression level ${level} is out of range`, {
-      hint: `Choose a whole number from ${MIN_LEVEL} to ${MAX_LEVEL}; 3 is the default.`,
-    });
-  }
-  return zstdCompressSync(bytes, {
-    pledgedSrcSize: bytes.length,
-    chunkSize: Math.min(OUTPUT_PIECE_BYTES, bytes.length + KIB),
-    params: { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_checksumFlag]: 0 },
+function checkLevel(level: number): void {
+  if (Number.isInteger(level) && level >= MIN_LEVEL && level <= MAX_LEVEL) return;
+  throw new ColdkeepError("E_CONFIG", `compression level ${level} is out of range`, {
+    hint: `Choose a whole number from ${MIN_LEVEL} to ${MAX_LEVEL}; 3 is the default.`,
   });
+}
+
+/** Makes many frames at one level, -7 to 19, in one buffer of its own. */
+export class FrameCompressor {
+  readonly #level: number;
+  #target = Buffer.alloc(0);
+
+  /** Throws E_CONFIG for a level out of range. */
+  constructor(level: number) {
+    checkLevel(level);
+    this.#level = level;
+  }
+
+  /** One frame that states its content size, as a view that is valid until the next call. */
+  compress(bytes: Uint8Array): Buffer {
+    const bound = compressBound(bytes.length);
+    if (this.#target.length < bound) this.#target = Buffer.allocUnsafeSlow(bound);
+    const length = zstdEngine.compress(bytes, this.#level, this.#target);
+    if (length < 0) throw new ColdkeepError("E_INTERNAL", `zstd did not compress ${bytes.length} bytes`);
+    return this.#target.subarray(0, length);
+  }
+}
+
+/** Compresses `bytes` into one frame that states its content size. Level -7 to 19. Throws E_CONFIG for any other. */
+export function compressFrame(bytes: Uint8Array, level: number): Buffer {
+  return Buffer.from(new FrameCompressor(level).compress(bytes));
 }
 
 /** Reads the header of a frame (RFC 8878 §3.1.1.1). Throws E_FORMAT, also where no content size is stated. */
@@ -107,30 +119,31 @@ export function frameLength(bytes: Uint8Array): number {
 }
 
 /**
- * Decompresses `bytes`, which must be exactly one frame with a stated content size of at most `maxBytes`.
+ * Decompresses `bytes`, which must be exactly one frame with a stated content size of at most `maxBytes`, into a new buffer.
  * Nothing is allocated for the content before its stated size was checked. Throws E_FORMAT.
  */
 export function decompressFrame(bytes: Uint8Array, maxBytes: number): Buffer {
+  const size = checkedContentSize(bytes, maxBytes);
+  return inflate(bytes, Buffer.allocUnsafeSlow(size));
+}
+
+/** The same into a buffer of the caller's, as long as the largest content it allows; returns a view of it. Throws E_FORMAT. */
+export function decompressFrameInto(bytes: Uint8Array, target: Buffer): Buffer {
+  return inflate(bytes, target.subarray(0, checkedContentSize(bytes, target.length)));
+}
+
+function checkedContentSize(bytes: Uint8Array, maxBytes: number): number {
   const { contentSize, windowSize } = parseFrameHead(bytes);
   if (contentSize > maxBytes) throw malformed(`it states ${contentSize} bytes of content, ${maxBytes} are allowed`);
   if (windowSize > 2 ** WINDOW_LOG_MAX) throw malformed("its window is over 8 MiB");
   if (frameLength(bytes) !== bytes.length) throw malformed("bytes follow it");
-  const content = inflate(bytes, contentSize);
-  if (content.length !== contentSize) throw malformed(`it holds ${content.length} bytes, not ${contentSize} as stated`);
-  return content;
+  return contentSize;
 }
 
-function inflate(bytes: Uint8Array, contentSize: number): Buffer {
-  try {
-    return zstdDecompressSync(bytes, {
-      // One byte to spare, or Node would allocate a second buffer when the first is exactly full.
-      chunkSize: Math.max(OUTPUT_PIECE_MIN_BYTES, contentSize + 1),
-      maxOutputLength: contentSize + 1,
-      params: { [constants.ZSTD_d_windowLogMax]: WINDOW_LOG_MAX },
-    });
-  } catch (cause) {
-    throw new ColdkeepError("E_FORMAT", "malformed zstd frame: it does not decompress", { cause });
-  }
+function inflate(bytes: Uint8Array, target: Buffer): Buffer {
+  const length = zstdEngine.decompress(bytes, target);
+  if (length !== target.length) throw malformed(`it does not decompress to the ${target.length} bytes it states`);
+  return target;
 }
 
 /** A skippable frame (RFC 8878 §3.1.2) of `totalLength` bytes, header included, zero filled. At least 8 bytes. */
