@@ -125,7 +125,7 @@ export function formatConfig(wanted: NewConfig): string {
     `host: ${quoted(wanted.host)}`,
     "",
     "# Every region holds a full copy: file:///path, or s3://bucket/prefix?endpoint=https://host:port&aws-region=name.",
-    "# `retry: 2m` and `deadline: 12h` say how long one is waited for.",
+    "# `retry: 2m` and `deadline: 12h` say how long one is waited for, `bandwidth: 20MiB` how much may move in a second.",
     "regions:",
     ...wanted.regions.flatMap(({ name, url }) => [`  - name: ${quoted(name)}`, `    url: ${quoted(url)}`]),
     "",

@@ -10,7 +10,7 @@ import { isHostLabel } from "../format/object-key.ts";
 import { VAULT_ID } from "../format/vault-marker.ts";
 import { requiredCopies } from "../policy/copies.ts";
 import { compileExcludes } from "../policy/exclude.ts";
-import { formatSize, GIB, MIB, parseDuration, parseSize } from "../units.ts";
+import { formatSize, GIB, KIB, MIB, parseDuration, parseSize } from "../units.ts";
 
 export type RegionConfig = {
   name: string;
@@ -19,6 +19,8 @@ export type RegionConfig = {
   retryMs: number;
   /** When a run stops waiting for the region, ms after its start. */
   deadlineMs: number;
+  /** What all requests to the region share, bytes per second; a direction without a limit is not there. */
+  bandwidth: { up?: number | undefined; down?: number | undefined };
 };
 
 export type SourceConfig = {
@@ -68,17 +70,17 @@ function checked<In, Out>(parse: (value: In) => Out): (value: In, context: z.Ref
   };
 }
 
-function size(min: number, max: number, fallback: string, about: string) {
+function sizeBetween(min: number, max: number) {
   const parse = (value: string | number): number => {
     const bytes = parseSize(String(value));
     if (bytes >= min && bytes <= max) return bytes;
     throw new ColdkeepError("E_CONFIG", `${value} is not between ${formatSize(min)} and ${formatSize(max)}`);
   };
-  return z
-    .union([z.string(), z.number()], { error: "must be a size" })
-    .transform(checked(parse))
-    .prefault(fallback)
-    .describe(`${about} A size like 64MiB, from ${formatSize(min)} to ${formatSize(max)}.`);
+  return z.union([z.string(), z.number()], { error: "must be a size" }).transform(checked(parse));
+}
+
+function size(min: number, max: number, fallback: string, about: string) {
+  return sizeBetween(min, max).prefault(fallback).describe(`${about} A size like 64MiB, from ${formatSize(min)} to ${formatSize(max)}.`);
 }
 
 function duration(fallback: string, about: string) {
@@ -133,6 +135,20 @@ function unique<Item>(what: string, nameOf: (item: Item) => string) {
 
 const path = z.string().transform(checked(plainPath));
 
+const rate = sizeBetween(16 * KIB, 64 * GIB);
+
+const BandwidthKeys = z.strictObject({
+  up: rate.optional().describe("Limit of what is sent, a size per second."),
+  down: rate.optional().describe("Limit of what is read, a size per second."),
+});
+
+const Bandwidth = z
+  .union([rate.transform((each): { up?: number | undefined; down?: number | undefined } => ({ up: each, down: each })), BandwidthKeys], {
+    error: "must be a size, or `up` and `down`",
+  })
+  .prefault({})
+  .describe("The most that all requests to the region move in a second, each way. A size like 20MiB, from 16 KiB, or `up` and `down`. Default: no limit.");
+
 const RegionKeys = z.strictObject({
   name: z
     .string()
@@ -141,9 +157,10 @@ const RegionKeys = z.strictObject({
   url: z.string().transform(checked(regionUrl)).describe("file:///absolute/path, or s3://bucket/prefix?endpoint=…"),
   retry: duration(DEFAULTS.retry, "How long failing requests to the region are tried again."),
   deadline: duration(DEFAULTS.deadline, "When a run stops waiting for the region."),
+  bandwidth: Bandwidth,
 });
 
-const Region = RegionKeys.transform(({ name, url, retry, deadline }): RegionConfig => ({ name, url, retryMs: retry, deadlineMs: deadline }));
+const Region = RegionKeys.transform(({ retry, deadline, ...same }): RegionConfig => ({ ...same, retryMs: retry, deadlineMs: deadline }));
 
 const SourceKeys = z.strictObject({
   path: path.describe("Absolute path of a directory or file."),
@@ -207,7 +224,7 @@ export const ConfigSchema = ConfigKeys.transform((value, context): Config => {
 
 /** The keys that may stand in the map at a path of the configuration. */
 export function knownKeys(path: readonly PropertyKey[]): string[] {
-  if (path[0] === "regions") return Object.keys(RegionKeys.shape);
+  if (path[0] === "regions") return Object.keys(path[2] === "bandwidth" ? BandwidthKeys.shape : RegionKeys.shape);
   if (path[0] === "sources") return Object.keys(SourceKeys.shape);
   return Object.keys(ConfigKeys.shape);
 }

@@ -4,6 +4,7 @@ import { MARKER_BYTES_MAX, parseVaultMarker } from "../format/vault-marker.ts";
 import { VAULT_MARKER_KEY } from "../format/object-key.ts";
 import { StoreError } from "../storage/object-store.ts";
 import { openStore } from "../storage/open-store.ts";
+import type { Bandwidth } from "../storage/pacer.ts";
 import { retryingStore, type RetryingStore } from "../storage/retrying-store.ts";
 import { formatDuration } from "../units.ts";
 import type { Emit } from "./events.ts";
@@ -23,6 +24,8 @@ export type RegionSpec = {
   retryMs: number;
   /** When the run stops waiting for it, ms after now. */
   deadlineMs: number;
+  /** What all its requests share, bytes per second. */
+  bandwidth?: Bandwidth;
 };
 
 /** For readers, who have no configuration. */
@@ -36,9 +39,9 @@ export function readerSpec(name: string, url: string): RegionSpec {
 /** Opens the stores; nothing is asked of them yet. Throws E_URL, E_CREDENTIALS. */
 export async function openRegions(specs: readonly RegionSpec[], emit: Emit): Promise<Region[]> {
   return Promise.all(
-    specs.map(async ({ name, url, retryMs, deadlineMs: limitMs }) => {
+    specs.map(async ({ name, url, retryMs, deadlineMs: limitMs, bandwidth }) => {
       const deadlineMs = Date.now() + limitMs;
-      const store = retryingStore(await openStore(name, url), {
+      const store = retryingStore(await openStore(name, url, bandwidth), {
         name,
         budgetMs: retryMs,
         deadlineMs,

@@ -17,12 +17,15 @@ import {
   StoreError,
   type StoredObject,
 } from "./object-store.ts";
+import { pacedBody, type Pacer, type Pacers, piecesOf } from "./pacer.ts";
 import { formatRegionUrl } from "./region-url.ts";
 import { checkStoreKey, TEMPORARY_PREFIX } from "./store-key.ts";
 
 export type DirectoryStoreOptions = {
   /** Publish by rename alone, as on file systems without hard links. Default: found out by trying. */
   hardLinks?: boolean;
+  /** Limits of what is written and read. Default: none. */
+  pacers?: Pacers | undefined;
 };
 
 const PIECE_BYTES = 1024 * 1024;
@@ -41,21 +44,23 @@ const NO_LINK_CODES = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLI
  * whole objects only, but of two processes that put one key at the same instant both may be told `"created"`.
  */
 export function openDirectoryStore(path: string, options: DirectoryStoreOptions = {}): ObjectStore {
-  return new DirectoryStore(path, options.hardLinks ?? true);
+  return new DirectoryStore(path, options);
 }
 
 class DirectoryStore implements ObjectStore {
   readonly location: string;
   readonly #root: string;
+  readonly #pacers: Pacers | undefined;
   #hardLinks: boolean;
   /** The last publication by rename: within this process they follow one another, so that one of two is told "exists". */
   #lastRename: Promise<unknown> = Promise.resolve();
   readonly #swept = new Set<string>();
 
-  constructor(root: string, hardLinks: boolean) {
+  constructor(root: string, { hardLinks, pacers }: DirectoryStoreOptions) {
     this.location = formatRegionUrl({ kind: "directory", path: root });
     this.#root = root;
-    this.#hardLinks = hardLinks;
+    this.#pacers = pacers;
+    this.#hardLinks = hardLinks ?? true;
   }
 
   async put(key: string, body: ObjectBody, options: PutOptions): Promise<"created" | "exists"> {
@@ -65,7 +70,7 @@ class DirectoryStore implements ObjectStore {
       await this.#sweep(folder, key);
       const temporary = `${folder.path}/${TEMPORARY_PREFIX}${randomBytes(9).toString("hex")}`;
       try {
-        await writeDurably(temporary, body, doing, options.signal);
+        await writeDurably(temporary, body, { doing, signal: options.signal, up: this.#pacers?.up });
         checkInterrupted(options.signal, doing);
         const answer = await this.#publish(temporary, `${folder.path}/${name}`, options.overwrite === true);
         // Also after "exists": the run that published it may have died before this call.
@@ -90,7 +95,9 @@ class DirectoryStore implements ObjectStore {
         if (!status.isFile()) throw new StoreError("misused", `${doing}: it is not a regular file`);
         const start = Math.min(options.range?.offset ?? 0, status.size);
         const end = Math.min(options.range === undefined ? status.size : start + options.range.length, status.size);
-        return { sizeBytes: status.size, body: readPieces(handle, start, end, doing, options.signal) };
+        const body = readPieces(handle, start, end, doing, options.signal);
+        const down = this.#pacers?.down;
+        return { sizeBytes: status.size, body: down === undefined ? body : pacedBody(body, down, options.signal) };
       } catch (error) {
         await handle.close();
         throw error;
@@ -230,30 +237,31 @@ async function unlinkIfThere(path: string): Promise<void> {
   }
 }
 
-async function writeDurably(path: string, body: ObjectBody, doing: string, signal: AbortSignal | undefined): Promise<void> {
+type Writing = { doing: string; signal: AbortSignal | undefined; up: Pacer | undefined };
+
+async function writeDurably(path: string, body: ObjectBody, writing: Writing): Promise<void> {
   const handle = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600);
   try {
-    if (body instanceof Uint8Array) await writeAll(handle, body, signal, doing);
-    else await copyFile(handle, body, signal, doing);
+    if (body instanceof Uint8Array) await writeAll(handle, body, writing);
+    else await copyFile(handle, body, writing);
     await handle.sync();
   } finally {
     await handle.close();
   }
 }
 
-async function writeAll(handle: FileHandle, bytes: Uint8Array, signal: AbortSignal | undefined, doing: string): Promise<void> {
-  for (let at = 0; at < bytes.length; ) {
-    checkInterrupted(signal, doing);
-    at += (await handle.write(bytes, at, Math.min(bytes.length - at, 8 * PIECE_BYTES))).bytesWritten;
+async function writeAll(handle: FileHandle, bytes: Uint8Array, { doing, signal, up }: Writing): Promise<void> {
+  for (const piece of piecesOf(bytes, up?.pieceBytes ?? 8 * PIECE_BYTES)) {
+    await up?.take(piece.length, signal);
+    for (let at = 0; at < piece.length; ) {
+      checkInterrupted(signal, doing);
+      at += (await handle.write(piece, at, piece.length - at)).bytesWritten;
+    }
   }
 }
 
-async function copyFile(
-  target: FileHandle,
-  body: { path: string; sizeBytes: number },
-  signal: AbortSignal | undefined,
-  doing: string,
-): Promise<void> {
+async function copyFile(target: FileHandle, body: { path: string; sizeBytes: number }, writing: Writing): Promise<void> {
+  const { doing, signal } = writing;
   const source = await open(body.path, constants.O_RDONLY).catch((cause: unknown) => {
     throw new StoreError("misused", `${doing}: the file to store cannot be opened: ${messageOf(cause)}`, { cause });
   });
@@ -262,7 +270,7 @@ async function copyFile(
     if (size !== body.sizeBytes) {
       throw new StoreError("misused", `${doing}: the file ${body.path} has ${size} bytes, not ${body.sizeBytes}`);
     }
-    for await (const piece of readPieces(source, 0, size, doing, signal)) await writeAll(target, piece, signal, doing);
+    for await (const piece of readPieces(source, 0, size, doing, signal)) await writeAll(target, piece, writing);
   } finally {
     await source.close();
   }

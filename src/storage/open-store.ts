@@ -2,15 +2,17 @@
 import { resolveCredentials } from "./credentials.ts";
 import { openDirectoryStore } from "./directory-store.ts";
 import type { ObjectStore } from "./object-store.ts";
+import { type Bandwidth, openPacers } from "./pacer.ts";
 import { parseRegionUrl, type RegionUrl } from "./region-url.ts";
 
 /**
  * Opens the store of a region, without asking it anything yet. `name` decides which environment variables hold its keys.
- * Throws E_URL and E_CREDENTIALS.
+ * All its requests share `bandwidth`. Throws E_URL and E_CREDENTIALS.
  */
-export async function openStore(name: string, url: string | RegionUrl): Promise<ObjectStore> {
+export async function openStore(name: string, url: string | RegionUrl, bandwidth: Bandwidth = {}): Promise<ObjectStore> {
   const region = typeof url === "string" ? parseRegionUrl(url) : url;
-  if (region.kind === "directory") return openDirectoryStore(region.path);
+  const pacers = openPacers(bandwidth);
+  if (region.kind === "directory") return openDirectoryStore(region.path, { pacers });
   const [{ openS3Store }, credentials] = await Promise.all([import("./s3-store.ts"), resolveCredentials(name, region)]);
-  return openS3Store(region, credentials);
+  return openS3Store(region, credentials, {}, pacers);
 }

@@ -2,6 +2,7 @@
 import { Readable } from "node:stream";
 import type { GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import { type OpenedObject, StoreError } from "./object-store.ts";
+import { pacedBody, type Pacers } from "./pacer.ts";
 import { headerOf } from "./s3-errors.ts";
 
 export type AnsweredGet = {
@@ -10,6 +11,8 @@ export type AnsweredGet = {
   /** Maps what breaks the body off to the error for the reader. */
   fail: (error: unknown) => Error;
   doing: string;
+  down: Pacers["down"];
+  signal: AbortSignal | undefined;
 };
 
 /** Checks the headers of an answered GET and hands on its body. Throws StoreError `corrupt` when they contradict the request. */
@@ -19,7 +22,8 @@ export function openBody(answer: AnsweredGet): OpenedObject {
   if (!(stream instanceof Readable)) throw new StoreError("transient", `${doing}: the answer has no body`);
   try {
     const { sizeBytes, expected } = sizesOf(answer);
-    return { sizeBytes, body: countedBody(stream, expected, answer) };
+    const body = countedBody(stream, expected, answer);
+    return { sizeBytes, body: answer.down === undefined ? body : pacedBody(body, answer.down, answer.signal) };
   } catch (error) {
     // Nobody reads the body of an answer that was refused, and an error of it must not end the process.
     stream.on("error", () => undefined).destroy();

@@ -3,13 +3,15 @@ import { readFile } from "node:fs/promises";
 import type { S3Client, S3ClientConfig } from "@aws-sdk/client-s3";
 import { ColdkeepError, messageOf } from "../errors.ts";
 import type { S3Credentials } from "./credentials.ts";
+import type { Pacers } from "./pacer.ts";
 import type { S3Url } from "./region-url.ts";
 import { type HttpHandler, openHttpHandler, type WireResponse } from "./s3-http.ts";
 
 /** Limits of one connection, ms. */
 export type S3Timeouts = { connectMs: number; inactivityMs: number };
 
-const TIMEOUTS: S3Timeouts = { connectMs: 10_000, inactivityMs: 60_000 };
+/** A slow line that is full of volumes lets a new connection wait for some seconds. */
+const TIMEOUTS: S3Timeouts = { connectMs: 30_000, inactivityMs: 60_000 };
 
 export type S3Sdk = typeof import("@aws-sdk/client-s3");
 
@@ -24,11 +26,11 @@ export type OpenedClient = {
  * Loads the SDK (about 0.1 s, so only where a region is S3) and makes a client. Nothing is sent yet.
  * Throws E_URL for a `ca` file that cannot be read.
  */
-export async function openS3Client(url: S3Url, credentials: S3Credentials, timeouts: Partial<S3Timeouts> = {}): Promise<OpenedClient> {
+export async function openS3Client(url: S3Url, credentials: S3Credentials, timeouts: Partial<S3Timeouts> = {}, up?: Pacers["up"]): Promise<OpenedClient> {
   const ca = url.ca === undefined ? undefined : await readAuthorities(url.ca);
   const sdk = await import("@aws-sdk/client-s3");
   let last: { serverMs: number; atMs: number } | undefined;
-  const handler = watchDates(openHttpHandler({ ...TIMEOUTS, ...timeouts, ca, proxy: url.proxy }), (serverMs) => {
+  const handler = watchDates(openHttpHandler({ ...TIMEOUTS, ...timeouts, ca, proxy: url.proxy, up }), (serverMs) => {
     last = { serverMs, atMs: performance.now() };
   });
   const config: S3ClientConfig = {

@@ -2,9 +2,11 @@
  * The HTTP under the SDK. The SDK's own handler counts a reader that takes its time as a dead connection, and waits for
  * ever when a file that is being sent cannot be read; this one measures idle connections only while bytes are wanted.
  */
-import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from "node:http";
+import { once } from "node:events";
+import { Agent as HttpAgent, type ClientRequest, type IncomingMessage, request as httpRequest } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
-import type { Readable } from "node:stream";
+import { Readable } from "node:stream";
+import { type Pacer, piecesOf } from "./pacer.ts";
 
 export type HttpSettings = {
   /** PEM text of the only authorities to trust. Default: those of Node. */
@@ -15,6 +17,8 @@ export type HttpSettings = {
   connectMs: number;
   /** How long no byte may move while one is awaited, ms. There is no limit for a whole request. */
   inactivityMs: number;
+  /** What all bodies that are sent share. Default: no limit. */
+  up?: Pacer | undefined;
 };
 
 /** What the SDK hands to its request handler: the part of it that is used here. */
@@ -45,10 +49,11 @@ const SOCKETS_MAX = 128;
 
 /**
  * The kernel takes some megabytes of a body at once and sends them out of our sight, which on a slow line looks like
- * silence. So a body larger than this may be silent for some more periods before its answer.
+ * silence. So the answer to a body larger than this may take some more periods, or as long again as the body took: a line
+ * that is shared by many requests needs minutes for what the kernel holds.
  */
 const KERNEL_BYTES = 64 * 1024;
-const ANSWER_EXTENSIONS = 2;
+const ANSWER_PERIODS = 3;
 
 /** A connection that took too long or fell silent; `code` as the system would name it. */
 export class TimeoutError extends Error {
@@ -96,9 +101,9 @@ function send(
       path: wire.path + formatQuery(wire.query),
       headers: wire.headers,
     });
-    let response: IncomingMessage | undefined;
+    const silence: Silence = { isPaced: false };
     // A response that is being read must be told why it ends; destroying the request would only call it "aborted".
-    const end = (error: Error): void => void (response ?? request).destroy(error);
+    const end = (error: Error): void => void (silence.response ?? request).destroy(error);
     const stop = (): void => end(abortError(signal));
     signal?.addEventListener("abort", stop, { once: true });
     const connecting = setTimeout(() => {
@@ -109,18 +114,10 @@ function send(
       if (socket.connecting) socket.once(wire.protocol === "https:" ? "secureConnect" : "connect", connected);
       else connected();
     });
-    request.setTimeout(settings.inactivityMs);
-    let extensions = Number(wire.headers["content-length"] ?? 0) > KERNEL_BYTES ? ANSWER_EXTENSIONS : 0;
-    request.on("timeout", () => {
-      // Bytes lie ready and nobody takes them: the reader is slow, not the network.
-      const slowReader = response !== undefined && response.readableLength > 0;
-      const onItsWay = response === undefined && extensions-- > 0;
-      if (slowReader || onItsWay) request.setTimeout(settings.inactivityMs);
-      else end(new TimeoutError(`no byte moved for ${settings.inactivityMs} ms`));
-    });
+    watchSilence(request, silence, wire, settings, end);
     request.once("response", (message) => {
-      response = message;
       clearTimeout(connecting);
+      silence.response = message;
       resolve({ response: toWireResponse(message) });
     });
     request.on("error", reject);
@@ -129,14 +126,48 @@ function send(
       signal?.removeEventListener("abort", stop);
       reject(new Error("the connection was closed without an answer"));
     });
-    sendBody(wire.body, request);
+    sendBody(wire.body, request, settings.up, silence);
   });
 }
 
-function sendBody(body: unknown, request: ReturnType<typeof httpRequest>): void {
-  if (isReadable(body)) {
+type Silence = {
+  response?: IncomingMessage;
+  /** The body waits for its turn on the region's bandwidth: our silence, not the network's. */
+  isPaced: boolean;
+};
+
+/**
+ * Ends a request on which no byte moves although one is awaited. While a body is sent, Node's timer looks at how much of it
+ * is left, so that slow is not silent.
+ */
+function watchSilence(request: ClientRequest, silence: Silence, wire: WireRequest, { inactivityMs }: HttpSettings, end: (error: Error) => void): void {
+  const isLarge = Number(wire.headers["content-length"] ?? 0) > KERNEL_BYTES;
+  const startMs = performance.now();
+  let answerByMs = 0;
+  request.once("finish", () => {
+    const sentMs = performance.now();
+    if (isLarge) answerByMs = sentMs + Math.max(ANSWER_PERIODS * inactivityMs, sentMs - startMs);
+  });
+  request.setTimeout(inactivityMs);
+  request.on("timeout", () => {
+    const { response } = silence;
+    // Bytes lie ready and nobody takes them: the reader is slow, not the network.
+    const slowReader = response !== undefined && response.readableLength > 0;
+    const onItsWay = response === undefined && performance.now() < answerByMs;
+    if (slowReader || onItsWay || silence.isPaced) request.setTimeout(inactivityMs);
+    else end(new TimeoutError(`no byte moved for ${inactivityMs} ms`));
+  });
+}
+
+function sendBody(body: unknown, request: ClientRequest, pacer: Pacer | undefined, silence: Silence): void {
+  const isStream = body instanceof Readable;
+  if (isStream) {
     body.once("error", (error) => request.destroy(error));
     request.once("close", () => body.destroy());
+  }
+  if (pacer !== undefined && (isStream || body instanceof Uint8Array)) {
+    sendPaced(isStream ? body : [body], request, pacer, silence).catch((error: unknown) => request.destroy(asError(error)));
+  } else if (isStream) {
     body.pipe(request);
   } else if (body === undefined || body === null) {
     request.end();
@@ -147,8 +178,26 @@ function sendBody(body: unknown, request: ReturnType<typeof httpRequest>): void 
   }
 }
 
-function isReadable(body: unknown): body is Readable {
-  return typeof body === "object" && body !== null && "pipe" in body && typeof body.pipe === "function";
+/** Writes a body piece by piece, each when it is its turn and the connection has taken the one before. */
+async function sendPaced(body: AsyncIterable<unknown> | Iterable<unknown>, request: ClientRequest, pacer: Pacer, silence: Silence): Promise<void> {
+  const closed = new AbortController();
+  request.once("close", () => closed.abort());
+  for await (const part of body) {
+    if (!(part instanceof Uint8Array)) throw new TypeError("a request's body is not bytes");
+    for (const piece of piecesOf(part, pacer.pieceBytes)) {
+      silence.isPaced = true;
+      await pacer.take(piece.length, closed.signal);
+      silence.isPaced = false;
+      if (request.destroyed) return;
+      // What broke the connection is told by the request itself.
+      if (!request.write(piece)) await once(request, "drain", { signal: closed.signal }).catch(() => undefined);
+    }
+  }
+  request.end();
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
 }
 
 function toWireResponse(message: IncomingMessage): WireResponse {

@@ -14,6 +14,7 @@ import {
   StoreError,
   type StoredObject,
 } from "./object-store.ts";
+import type { Pacers } from "./pacer.ts";
 import { formatLocation, type S3Url } from "./region-url.ts";
 import { openBody, sizeWithoutBytes } from "./s3-body.ts";
 import { type OpenedClient, openS3Client, type S3Sdk, type S3Timeouts } from "./s3-client.ts";
@@ -26,10 +27,10 @@ const VOLUME_KEY = /(^|\/)volumes\//;
 
 /**
  * Opens an S3 region; nothing is sent before the first call. Loads the SDK.
- * Throws E_URL for a `ca` file that cannot be read. `timeouts` in ms.
+ * Throws E_URL for a `ca` file that cannot be read. `timeouts` in ms; `pacers` limit bodies, not the rest of a request.
  */
-export async function openS3Store(url: S3Url, credentials: S3Credentials, timeouts: Partial<S3Timeouts> = {}): Promise<ObjectStore> {
-  return new S3Store(url, await openS3Client(url, credentials, timeouts));
+export async function openS3Store(url: S3Url, credentials: S3Credentials, timeouts: Partial<S3Timeouts> = {}, pacers?: Pacers): Promise<ObjectStore> {
+  return new S3Store(url, await openS3Client(url, credentials, timeouts, pacers?.up), pacers?.down);
 }
 
 class S3Store implements ObjectStore {
@@ -38,15 +39,17 @@ class S3Store implements ObjectStore {
   readonly #sdk: S3Sdk;
   readonly #client: S3Client;
   readonly #opened: OpenedClient;
+  readonly #down: Pacers["down"];
   /** `prefix/`, or nothing. */
   readonly #base: string;
   /** Whether the store is still believed to know `If-None-Match`. */
   #conditional = true;
 
-  constructor(url: S3Url, opened: OpenedClient) {
+  constructor(url: S3Url, opened: OpenedClient, down: Pacers["down"]) {
     this.location = formatLocation(url);
     this.#url = url;
     this.#opened = opened;
+    this.#down = down;
     this.#sdk = opened.sdk;
     this.#client = opened.client;
     this.#base = url.prefix === "" ? "" : `${url.prefix}/`;
@@ -104,7 +107,7 @@ class S3Store implements ObjectStore {
     });
     try {
       const output = await this.#client.send(command, sendOptions(signal));
-      return openBody({ output, range, fail: (error) => this.#error(error, call), doing: call.doing });
+      return openBody({ output, range, fail: (error) => this.#error(error, call), doing: call.doing, down: this.#down, signal });
     } catch (error) {
       if (range !== undefined && statusOf(error) === 416) {
         const sizeBytes = sizeWithoutBytes(error);

@@ -36,8 +36,8 @@ test("a configuration becomes a value in bytes and milliseconds, with defaults",
     vault: "00112233445566778899aabbccddeeff",
     host: "web1",
     regions: [
-      { name: "north", url: "s3://bucket/prefix", retryMs: 120_000, deadlineMs: 43_200_000 },
-      { name: "usb", url: "file:///mnt/usb", retryMs: 30_000, deadlineMs: 43_200_000 },
+      { name: "north", url: "s3://bucket/prefix", retryMs: 120_000, deadlineMs: 43_200_000, bandwidth: {} },
+      { name: "usb", url: "file:///mnt/usb", retryMs: 30_000, deadlineMs: 43_200_000, bandwidth: {} },
     ],
     copies: 1,
     recipients: [RECIPIENT],
@@ -55,6 +55,13 @@ test("a configuration becomes a value in bytes and milliseconds, with defaults",
   expect(given).toMatchObject({ copies: 2, compressionLevel: 19, volumeSizeBytes: 8 * MIB, memoryBytes: 1024 * MIB });
 });
 
+test("a region's bandwidth is one size for both ways, or one for each", () => {
+  const withLimit = (text: string): unknown => parseConfig(TEXT.replace("retry: 30s", `bandwidth: ${text}`), "c.yaml").regions[1]?.bandwidth;
+  expect(withLimit("20MiB")).toEqual({ up: 20 * MIB, down: 20 * MIB });
+  expect(withLimit("{up: 5MB}")).toEqual({ up: 5_000_000 });
+  expect(withLimit("{up: 5MiB, down: 1GiB}")).toEqual({ up: 5 * MIB, down: 1024 * MIB });
+});
+
 describe("every mistake is named at its line, column and key", () => {
   const cases: [string, string, RegExp, RegExp?][] = [
     ["a mistyped key", TEXT.replace("host:", "hots:"), /^c\.yaml:2:1: hots: is not a known key/, /Did you mean "host"\?/],
@@ -64,6 +71,10 @@ describe("every mistake is named at its line, column and key", () => {
     ["a second document", `${TEXT}---\nx: 1\n`, /second document/],
     ["a size too small", `${TEXT}memory: 3MiB\n`, /^c\.yaml:14:9: memory: 3MiB is not between 64\.0 MiB and 16\.0 GiB/],
     ["no size", `${TEXT}volumeSize: 12 parsecs\n`, /^c\.yaml:14:13: volumeSize: "12 parsecs" is not a size/],
+    ["a bandwidth too small", TEXT.replace("retry: 30s", "bandwidth: 1KiB"), /^c\.yaml:6:52: regions\[1\]\.bandwidth: 1KiB is not between 16\.0 KiB/],
+    ["a mistyped direction", TEXT.replace("retry: 30s", "bandwidth: {donw: 1MiB}"), /^c\.yaml:6:53: regions\[1\]\.bandwidth\.donw: is not a known key/, /Did you mean "down"\?/],
+    ["a bandwidth of one direction that is none", TEXT.replace("retry: 30s", "bandwidth: {up: much}"), /^c\.yaml:6:57: regions\[1\]\.bandwidth\.up: "much" is not a size/],
+    ["a bandwidth that is a list", TEXT.replace("retry: 30s", "bandwidth: [1MiB]"), /^c\.yaml:6:52: regions\[1\]\.bandwidth: must be a size, or `up` and `down`/],
     ["a duration without its unit", TEXT.replace("30s", "30"), /^c\.yaml:6:48: regions\[1\]\.retry: /],
     ["a vault id without quotes", TEXT.replace('"00112233445566778899aabbccddeeff"', "11112233445566778899001122334455"), /^c\.yaml:1:8: vault: must be text/, /quotes/],
     ["a relative source", TEXT.replace("/etc//ssh/", "etc"), /^c\.yaml:10:5: sources\[0\]: "etc" is not an absolute path/],
