@@ -59,23 +59,45 @@ function lossOfXattr(name: string): string {
   return name === CAPABILITY ? "file capabilities" : "extended attributes";
 }
 
+export type MetaSettings = {
+  /** Whether new objects may carry attributes nobody recorded: inherited ACLs, or those of what lay there before. */
+  strip: boolean;
+  /** Whether all directories that files are made in are this restore's own, none with a group to give: then new files have one owner. */
+  uniform: boolean;
+};
+
 /** The metadata settings of one restore in one thread. */
 export class MetaWriter {
   readonly #losses: Losses;
-  /** Whether new objects may carry attributes nobody recorded: inherited ACLs, or those of what lay there before. */
   readonly #strip: boolean;
+  readonly #uniform: boolean;
+  /** What owns a file this process has made in such a tree. */
+  #born: { uid: number; gid: number } | undefined;
   readonly #user = process.geteuid?.() ?? 0;
   /** Groups this process was refused once: an exception a file would cost more than all else. */
   readonly #refusedGroups = new Set<number>();
 
-  constructor(losses: Losses, strip: boolean) {
+  constructor(losses: Losses, { strip, uniform }: MetaSettings) {
     this.#losses = losses;
     this.#strip = strip;
+    this.#uniform = uniform;
   }
 
   /** Applies everything to `target`; `path` is for the account of losses. Throws system errors that are no refusal. */
   apply(target: MetaTarget, path: string, meta: EntryMeta): void {
-    const owned = this.#owner(target.ref, path, meta);
+    this.#apply(target, path, meta, false);
+  }
+
+  /** The same for a file this process has just made. */
+  applyToNewFile(target: MetaTarget & { ref: number }, path: string, meta: EntryMeta): void {
+    if (!this.#uniform) return this.apply(target, path, meta);
+    this.#born ??= fstatSync(target.ref);
+    const { uid, gid } = this.#born;
+    this.#apply(target, path, meta, uid === meta.uid && gid === meta.gid);
+  }
+
+  #apply(target: MetaTarget, path: string, meta: EntryMeta, isOwned: boolean): void {
+    const owned = isOwned || this.#owner(target.ref, path, meta);
     const xattrs = meta.xattrs ?? [];
     if (this.#strip) this.#removeOthers(target.ref, path, xattrs);
     for (const xattr of xattrs) if (lossOfXattr(xattr.name) === "extended attributes") this.#xattr(target.ref, path, xattr);
@@ -147,7 +169,7 @@ export class MetaWriter {
 }
 
 /** The metadata target of an open file or directory. */
-export function openTargetOf(fd: number): MetaTarget {
+export function openTargetOf(fd: number): MetaTarget & { ref: number } {
   return { ref: fd, chmod: (mode) => fchmodSync(fd, mode) };
 }
 

@@ -25,6 +25,8 @@ export type Libc = {
   makeNode(path: string | Buffer, mode: number, dev: bigint): void;
   /** Sets access and modification time alike, to the nanosecond. A link itself is changed, never what it points at. */
   setTimes(file: FileRef, time: FileTime): void;
+  /** statx(2) without following a link: the kernel's `struct statx` in a buffer that the next call overwrites; null when it fails. */
+  statx(file: FileRef): Buffer | null;
   /** Tells the kernel that cached pages of the range will not be needed again. */
   adviseDontNeed(fd: number, offset: number, length: number): void;
 };
@@ -34,6 +36,10 @@ export const LIBC_LOSSES = ["extended attributes, ACLs and file capabilities", "
 
 const AT_FDCWD = -100;
 const AT_SYMLINK_NOFOLLOW = 0x100;
+const AT_EMPTY_PATH = 0x1000;
+const STATX_BASIC_STATS = 0x7ff;
+const STATX_BYTES = 256;
+const PATH_BYTES_MAX = 4096;
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 const POSIX_FADV_DONTNEED = 4;
@@ -55,6 +61,7 @@ const DEFINITIONS = {
   fremovexattr: { return: "i32", arguments: ["i32", "pointer"] },
   utimensat: { return: "i32", arguments: ["i32", "pointer", "pointer", "i32"] },
   futimens: { return: "i32", arguments: ["i32", "pointer"] },
+  statx: { return: "i32", arguments: ["i32", "pointer", "i32", "u32", "pointer"] },
   posix_fadvise: { return: "i32", arguments: ["i32", "i64", "i64", "i32"] },
 } as const;
 
@@ -128,6 +135,20 @@ function xattrCalls({ functions, errno }: Library): Pick<Libc, "listXattrs" | "g
   };
 }
 
+/** One path and one answer a thread: no allocation for the call that a walk makes most. */
+function statxCall({ functions }: Library): Libc["statx"] {
+  const path = Buffer.alloc(PATH_BYTES_MAX);
+  const answer = Buffer.alloc(STATX_BYTES);
+  const nowhere = Buffer.of(0);
+  return (file) => {
+    if (typeof file === "number") return functions.statx(file, nowhere, AT_EMPTY_PATH, STATX_BASIC_STATS, answer) === 0 ? answer : null;
+    const length = typeof file === "string" ? path.write(file) : file.copy(path);
+    if (length >= PATH_BYTES_MAX - 4) return null;
+    path[length] = 0;
+    return functions.statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, answer) === 0 ? answer : null;
+  };
+}
+
 function bind(library: Library): Libc {
   const { functions, errno } = library;
   const mknod = findMakeNode(library.lib);
@@ -140,6 +161,7 @@ function bind(library: Library): Libc {
   const times = new BigInt64Array(4);
   return {
     ...xattrCalls(library),
+    statx: statxCall(library),
     seekData: (fd, offset) => seek(fd, offset, SEEK_DATA),
     seekHole: (fd, offset) => seek(fd, offset, SEEK_HOLE),
     makeNode(path, mode, dev) {

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { ColdkeepError } from "../errors.ts";
 import { textFromBytes } from "../format/byte-text.ts";
-import { isWithin } from "../format/entry-path.ts";
+import { isWithin, parentPath } from "../format/entry-path.ts";
 
 export type Mount = {
   id: number;
@@ -69,6 +69,8 @@ export function parseMountInfo(content: Uint8Array): Mount[] {
 /** The mounts a path look-up can reach; one that another was mounted over is not among them. */
 export class MountTable {
   readonly #byPath = new Map<string, Mount>();
+  /** Directories that hold a mount point. */
+  readonly #parents: Set<string>;
 
   constructor(mounts: Mount[]) {
     const known = new Set(mounts.map((mount) => mount.id));
@@ -78,6 +80,7 @@ export class MountTable {
       children.set(parent, [...(children.get(parent) ?? []), mount]);
     }
     this.#show(children.get(-1) ?? [], children);
+    this.#parents = new Set([...this.#byPath.keys()].map(parentPath));
   }
 
   /** Adds siblings and what is mounted below them; a sibling below another's mount point was hidden by it. */
@@ -95,6 +98,11 @@ export class MountTable {
   /** The file system mounted exactly at a path. */
   at(path: string): Mount | undefined {
     return this.#byPath.get(path);
+  }
+
+  /** Whether something is mounted at a name in this directory. */
+  isParent(directory: string): boolean {
+    return this.#parents.has(directory);
   }
 
   /** The file system a path lies on. */

@@ -38,11 +38,13 @@ export class SourceTree {
   /** Directory → names in it that lead to a source. */
   readonly #leads = new Map<string, Set<string>>();
   readonly #excluded: Set<string>;
+  readonly #excludedParents: Set<string>;
   /** What is to be told before the walk. */
   readonly items: SourceItem[] = [];
 
   constructor(excludedDirs: string[]) {
     this.#excluded = new Set(excludedDirs.map(cleanPath).flatMap((path) => [path, resolveParents(path)]));
+    this.#excludedParents = new Set([...this.#excluded].map(parentPath));
   }
 
   add(given: string): void {
@@ -83,6 +85,11 @@ export class SourceTree {
 
   isExcluded(path: string): boolean {
     return this.#excluded.has(path);
+  }
+
+  /** Whether a name in this directory is a source, leads to one, or is left out. */
+  concerns(directory: string): boolean {
+    return this.#leads.has(directory) || this.#excludedParents.has(directory);
   }
 
   /** Whether a source lies below a path. */

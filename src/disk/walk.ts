@@ -33,8 +33,11 @@ export type WalkOptions = {
   excludedDirs: string[];
 };
 
-/** A directory in progress. `within`: it is kept with all it holds; else its names are only those that lead to a source. */
-type Frame = { path: string; names: string[]; next: number; within: boolean };
+/**
+ * A directory in progress. `within`: it is kept with all it holds; else its names are only those that lead to a source.
+ * `plain`: none of its names is a source, a mount or left out by its path, which spares most paths most questions.
+ */
+type Frame = { path: string; names: string[]; next: number; within: boolean; plain: boolean };
 
 /** Codes that say: what was listed a moment ago is gone or another thing now. */
 const GONE = new Set(["ENOENT", "ENOTDIR", "EINVAL", "ELOOP"]);
@@ -65,7 +68,11 @@ class Walker {
       if (!frame) return;
       const name = frame.names[frame.next++];
       if (name === undefined) this.#stack.pop();
-      else this.#visit(frame.path === "/" ? `/${name}` : `${frame.path}/${name}`, frame.within);
+      else {
+        const path = frame.path === "/" ? `/${name}` : `${frame.path}/${name}`;
+        if (frame.plain) this.#visitPlain(path);
+        else this.#visit(path, frame.within);
+      }
     }
   }
 
@@ -78,16 +85,13 @@ class Walker {
       this.#found.push({ kind: "problem", path: source, code: "E_REFUSED", message: fault, source: true });
     }
     if (this.#tree.isSource("/")) this.#visit("/", false);
-    else this.#stack.push({ path: "/", names: this.#tree.namesBelow("/"), next: 0, within: false });
+    else this.#stack.push({ path: "/", names: this.#tree.namesBelow("/"), next: 0, within: false, plain: false });
   }
 
   /** Looks at one path; `within` says that its directory is kept with all it holds. */
   #visit(path: string, within: boolean): void {
     if (this.#tree.isExcluded(path)) return;
-    if (path.length > PATH_LENGTH_MAX) {
-      this.#found.push({ kind: "problem", path, code: "ENAMETOOLONG", message: `its path is longer than ${PATH_LENGTH_MAX} characters`, source: false });
-      return;
-    }
+    if (this.#isTooLong(path)) return;
     const isSource = this.#tree.isSource(path);
     const leads = this.#tree.leadsToSource(path);
     // Mounts before lstat, which would hang on one whose server is gone.
@@ -101,6 +105,21 @@ class Walker {
       return;
     }
     this.#keep(path, within || isSource);
+  }
+
+  /** A path in a plain directory. */
+  #visitPlain(path: string): void {
+    if (this.#isTooLong(path)) return;
+    const stat = this.#lstat(path);
+    if (stat === null || this.#options.skip(path, stat.type === "dir")) return;
+    if (stat.type === "dir") this.#enter(path, stat, true);
+    else this.#leaf(path, stat);
+  }
+
+  #isTooLong(path: string): boolean {
+    if (path.length <= PATH_LENGTH_MAX) return false;
+    this.#found.push({ kind: "problem", path, code: "ENAMETOOLONG", message: `its path is longer than ${PATH_LENGTH_MAX} characters`, source: false });
+    return true;
   }
 
   /** Whether the walk goes on in the file system mounted at a path; names it when not. */
@@ -154,7 +173,8 @@ class Walker {
     const bare = !whole || fault !== undefined;
     this.#found.push(bare ? { kind: "entry", path, stat, bare } : { kind: "entry", path, stat });
     if (fault !== undefined) this.#failed(path, fault);
-    if (names.length > 0) this.#stack.push({ path, names, next: 0, within: !bare });
+    const plain = !bare && !this.#tree.concerns(path) && !this.#options.mounts.isParent(path);
+    if (names.length > 0) this.#stack.push({ path, names, next: 0, within: !bare, plain });
   }
 
   #leaf(path: string, stat: Stat): void {

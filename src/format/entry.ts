@@ -93,13 +93,26 @@ export function formatMode(mode: number): string {
   return mode.toString(8).padStart(4, "0");
 }
 
+/** What a walk knows of an entry. */
+export type EntryHead = Pick<Entry, "type" | "mode" | "uid" | "gid" | "mtime" | "ctime" | "ino">;
+export type OwnerNames = Pick<Entry, "user" | "group">;
+
+/** How the line of an entry begins, up to the value of `dev`. */
+export function encodeHead(path: string, e: EntryHead, { user, group }: OwnerNames): string {
+  let line = `{${text("path", path)},"type":"${e.type}","mode":"${formatMode(e.mode)}","uid":${e.uid},"gid":${e.gid}`;
+  if (user !== undefined) line += `,${text("user", user)}`;
+  if (group !== undefined) line += `,${text("group", group)}`;
+  return `${line},"mtime":"${e.mtime}","ctime":"${e.ctime}","ino":"${e.ino}","dev":"`;
+}
+
+/** What follows the value of `dev`: the last a walk knows. `size` in bytes. */
+export function encodeTail(type: EntryType, size: number): string {
+  return type === "file" ? `","size":${size}` : `"`;
+}
+
 /** One catalog line without its line feed. */
 export function encodeEntry(e: Entry): string {
-  let line = `{${text("path", e.path)},"type":"${e.type}","mode":"${formatMode(e.mode)}","uid":${e.uid},"gid":${e.gid}`;
-  if (e.user !== undefined) line += `,${text("user", e.user)}`;
-  if (e.group !== undefined) line += `,${text("group", e.group)}`;
-  line += `,"mtime":"${e.mtime}","ctime":"${e.ctime}","ino":"${e.ino}","dev":"${e.dev}"`;
-  if (e.type === "file") line += `,"size":${e.size}`;
+  let line = `${encodeHead(e.path, e, e)}${e.dev}${encodeTail(e.type, e.size)}`;
   if (e.target !== undefined) line += `,${text("target", e.target)}`;
   if (e.hardlink !== undefined) line += `,${text("hardlink", e.hardlink)}`;
   if (e.rdev !== undefined) line += `,"rdev":"${e.rdev}"`;

@@ -4,6 +4,8 @@ import { ColdkeepError } from "../errors.ts";
 const ALPHABET = "abcdefghijklmnopqrstuvwxyz234567";
 const ID = /^(\d{4})(\d\d)(\d\d)t(\d\d)(\d\d)(\d\d)(\d{3})z-[a-z2-7]{16}$/;
 
+/** Characters of an id. */
+export const ID_LENGTH = 36;
 /** Random bytes `makeId` takes. */
 export const ID_RANDOM_BYTES = 10;
 

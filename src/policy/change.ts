@@ -21,6 +21,11 @@ export function secondsOf(time: string): number {
   return Number(time.slice(0, time.indexOf(".")));
 }
 
+/** Whether what changed last at `ctime` was old enough when the previous run began, so that every later write shows in its times. */
+export function isSettled(ctime: string, previousStartSeconds: number): boolean {
+  return secondsOf(ctime) < previousStartSeconds - CLOCK_TICK_SECONDS;
+}
+
 /**
  * Same type, size, times, inode, mode and owner, and not changed so shortly before the previous run began, or during it,
  * that a later write could have kept its times.
@@ -36,6 +41,6 @@ export function isUnchanged(previous: Entry, now: WalkedStat, previousStartSecon
     previous.uid === now.uid &&
     previous.gid === now.gid &&
     previous.changed === undefined &&
-    secondsOf(now.ctime) < previousStartSeconds - CLOCK_TICK_SECONDS
+    isSettled(now.ctime, previousStartSeconds)
   );
 }

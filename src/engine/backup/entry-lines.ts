@@ -2,9 +2,9 @@
 import type { Owners } from "../../disk/owners.ts";
 import { readXattrs } from "../../disk/read-file.ts";
 import type { Stat } from "../../disk/stat.ts";
-import { encodeEntry, type Entry } from "../../format/entry.ts";
+import { encodeEntry, type Entry, type OwnerNames } from "../../format/entry.ts";
 import { pathFault } from "../../format/entry-path.ts";
-import { entryBase, type CatalogLineText, type OwnerNames } from "./pending-file.ts";
+import { entryBase, type CatalogLineText } from "./pending-file.ts";
 import type { ScanLog } from "./scan-log.ts";
 
 /** What chown(2) takes for "leave it as it is". */

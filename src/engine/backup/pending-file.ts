@@ -1,6 +1,6 @@
 /** A file whose content is being packed: its catalog lines exist once all its pieces have places. */
 import type { Stat } from "../../disk/stat.ts";
-import type { Entry, Extent, Xattr } from "../../format/entry.ts";
+import type { Entry, Extent, OwnerNames, Xattr } from "../../format/entry.ts";
 import { encodeContinuation, encodeEntry } from "../../format/entry.ts";
 import { clipExtents, extentsLength, volumesOf } from "./extents.ts";
 import type { PackResult } from "./messages.ts";
@@ -10,9 +10,6 @@ export type SpanResult = Extract<PackResult, { kind: "span" }>;
 
 /** One line of the catalog, with what its cut key needs. */
 export type CatalogLineText = { text: string; path: string; at?: number | undefined };
-
-/** Names of a file's owner, where the machine knows them. */
-export type OwnerNames = { user?: string | undefined; group?: string | undefined };
 
 function sameTimes(a: Stat, b: Stat): boolean {
   return a.size === b.size && a.mtime === b.mtime && a.ctime === b.ctime;

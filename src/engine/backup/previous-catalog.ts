@@ -1,11 +1,15 @@
-/** The catalog of the archive before, read line by line beside the walk. */
+/** The catalog of the archive before, read line by line beside the walk; a line is parsed only where its text does not do. */
 import { isContinuation, type Continuation, type Entry } from "../../format/entry.ts";
 import { parseCatalogLine } from "../../format/entry-parse.ts";
+import { isContinuationText, plainPath } from "../../format/kept-line.ts";
 import type { SegmentReference } from "../../format/catalog-root.ts";
 import type { CatalogCache } from "../../state/catalog-cache.ts";
 
-/** A line as stored, and what it says. */
-export type StoredLine<T> = { raw: string; line: T };
+/** Where a line stands: its number among the lines of its segment. */
+export type StoredPlace = { segment: SegmentReference; lines: readonly string[]; index: number };
+
+/** A continuation line, where it is stored and what it says. */
+export type StoredContinuation = { place: StoredPlace; line: Continuation };
 
 /**
  * A cursor over entries in order. A segment that is not in the cache, or damaged there, is passed over: its files then count
@@ -15,66 +19,74 @@ export class PreviousCatalog {
   readonly #segments: readonly SegmentReference[];
   readonly #cache: CatalogCache;
   #nextSegment = 0;
-  #lines: string[] = [];
-  #nextLine = 0;
-  #entry: StoredLine<Entry> | null = null;
+  #segment: SegmentReference | null = null;
+  #lines: readonly string[] = [];
+  #index = -1;
+  #path: string | undefined;
+  #entry: Entry | undefined;
 
   constructor(segments: readonly SegmentReference[], cache: CatalogCache) {
     this.#segments = segments;
     this.#cache = cache;
-    this.#advance();
+    this.skip();
   }
 
-  /** The entry the cursor stands at, or null at the end. */
-  get entry(): StoredLine<Entry> | null {
-    return this.#entry;
+  /** The line of the entry the cursor stands at, or null at the end. */
+  get raw(): string | null {
+    return this.#lines[this.#index] ?? null;
+  }
+
+  /** The path of that entry. Only where `raw` is not null. */
+  get path(): string {
+    return (this.#path ??= plainPath(this.raw ?? "") ?? this.entry.path);
+  }
+
+  /** That entry, parsed. Only where `raw` is not null. Throws E_FORMAT. */
+  get entry(): Entry {
+    if (this.#entry !== undefined) return this.#entry;
+    const line = parseCatalogLine(this.raw ?? "");
+    if (isContinuation(line)) throw new TypeError("the cursor stands at a continuation line");
+    return (this.#entry = line);
+  }
+
+  /** Where the line of that entry stands. Only where `raw` is not null. */
+  get place(): StoredPlace {
+    if (this.#segment === null) throw new TypeError("the cursor is at the end");
+    return { segment: this.#segment, lines: this.#lines, index: this.#index };
   }
 
   /** The continuation lines of the current entry, one at a time; then the cursor stands at the next entry. */
-  *takeContinuations(): Generator<StoredLine<Continuation>> {
-    const path = this.#entry?.line.path;
-    for (;;) {
-      const next = this.#readLine();
-      if (next === null) {
-        this.#entry = null;
-        return;
-      }
-      if (!isContinuation(next.line)) {
-        this.#entry = { raw: next.raw, line: next.line };
-        return;
-      }
-      if (next.line.path === path) yield { raw: next.raw, line: next.line };
+  *takeContinuations(): Generator<StoredContinuation> {
+    const { path } = this;
+    while (this.#next() && isContinuationText(this.raw ?? "")) {
+      const line = parseCatalogLine(this.raw ?? "");
+      if (isContinuation(line) && line.path === path) yield { place: this.place, line };
     }
   }
 
-  /** Passes over the current entry. */
+  /** Passes over the current entry with its continuation lines. */
   skip(): void {
-    this.#advance();
+    while (this.#next() && isContinuationText(this.raw ?? ""));
   }
 
-  #advance(): void {
-    for (;;) {
-      const next = this.#readLine();
-      if (next === null) {
-        this.#entry = null;
-        return;
-      }
-      if (isContinuation(next.line)) continue;
-      this.#entry = { raw: next.raw, line: next.line };
-      return;
-    }
-  }
-
-  #readLine(): StoredLine<Entry | Continuation> | null {
-    for (;;) {
-      const raw = this.#lines[this.#nextLine++];
-      if (raw !== undefined && raw !== "") return { raw, line: parseCatalogLine(raw) };
-      if (raw !== undefined) continue;
+  #next(): boolean {
+    this.#path = undefined;
+    this.#entry = undefined;
+    this.#index++;
+    while (this.#index >= this.#lines.length) {
       const segment = this.#segments[this.#nextSegment++];
-      if (segment === undefined) return null;
-      const text = this.#cache.text(segment.sha256, segment.size);
-      this.#lines = text === undefined ? [] : text.toString().split("\n");
-      this.#nextLine = 0;
+      if (segment === undefined) {
+        this.#segment = null;
+        this.#lines = [];
+        return false;
+      }
+      const lines = this.#cache.text(segment.sha256, segment.size)?.toString().split("\n") ?? [];
+      // Every line ends in a line feed.
+      if (lines.at(-1) === "") lines.pop();
+      this.#segment = segment;
+      this.#lines = lines;
+      this.#index = 0;
     }
+    return true;
   }
 }

@@ -65,6 +65,13 @@ export class ScanLog {
     for (const source of this.#sources) if (path !== source.path && isWithin(path, source.path)) source.now++;
   }
 
+  /** An entry that the archive before holds just so. */
+  keptEntry(path: string, stat: Stat): void {
+    this.entry(path, stat);
+    this.sawPrevious(path);
+    if (stat.type === "file") this.counts.filesUnchanged++;
+  }
+
   sawPrevious(path: string): void {
     for (const source of this.#sources) if (path !== source.path && isWithin(path, source.path)) source.before++;
   }

@@ -8,7 +8,7 @@ import { objectsToRewrite } from "../../../src/engine/backup/base.ts";
 import { type ChainChoice, checkChain } from "../../../src/engine/backup/chain.ts";
 import { ContentBook } from "../../../src/engine/backup/content-book.ts";
 import { ExtentList, extentsLength, runChunks, volumesOf } from "../../../src/engine/backup/extents.ts";
-import { LineQueue } from "../../../src/engine/backup/line-queue.ts";
+import { LineQueue, type StoredLine } from "../../../src/engine/backup/line-queue.ts";
 import type { KnownChunk } from "../../../src/engine/backup/messages.ts";
 import { PendingFile } from "../../../src/engine/backup/pending-file.ts";
 import { PreviousCatalog } from "../../../src/engine/backup/previous-catalog.ts";
@@ -30,48 +30,58 @@ import { tempDir } from "../../support/temp-dir.ts";
 const id = (n: number): string => makeId(1.7e12 + n, Buffer.alloc(10, n));
 const digest = (n: number): string => sha256Hex(Buffer.from(String(n)));
 const stat: Stat = { type: "file", mode: 0o644, uid: 0, gid: 0, size: 5, mtime: "1.000000000", ctime: "1.000000000", ino: "1", dev: "1", nlink: 1, blocks: 8, rdev: "0:0" };
+const segment: SegmentReference = { object: "", offset: 0, length: 0, size: 0, sha256: "", lines: 1, first: "/" };
 const entry = (path: string): Entry => ({ path, type: "dir", mode: 0o755, uid: 0, gid: 0, mtime: "1.000000000", ctime: "1.000000000", ino: "1", dev: "1", size: 0 });
 
 describe("LineQueue", () => {
-  const drained = (queue: LineQueue): string[] => {
-    const lines: string[] = [];
-    queue.drain((line) => lines.push(line.text));
-    return lines;
-  };
-  const line = (text: string) => ({ kind: "line", line: { text, path: `/${text}` }, volumes: null }) as const;
+  function collecting(): { queue: LineQueue; drained: () => string[] } {
+    let lines: string[] = [];
+    const stored = (line: StoredLine): void => void lines.push(line.stored.lines[line.stored.index] ?? "");
+    const queue = new LineQueue({ line: ({ text }) => lines.push(text), stored, volumes: () => undefined });
+    const drained = (): string[] => {
+      queue.drain();
+      const taken = lines;
+      lines = [];
+      return taken;
+    };
+    return { queue, drained };
+  }
+  const line = (text: string) => ({ kind: "line", line: { text, path: `/${text}` } }) as const;
+  const again = (text: string) => ({ kind: "stored", line: { stored: { segment, lines: [text], index: 0 }, path: `/${text}`, volumes: null } }) as const;
 
   test("keeps the order: nothing passes an unfinished file, a dropped one holds up nobody", () => {
-    const queue = new LineQueue();
+    const { queue, drained } = collecting();
+    queue.push(again("0"));
     const [slow, dropped] = [new PendingFile("/b", stat, {}, true), new PendingFile("/c", stat, {}, true)];
     queue.push(line("a"));
     queue.push({ kind: "file", file: slow });
     queue.push({ kind: "file", file: dropped });
-    queue.push(line("d"));
-    expect(drained(queue)).toEqual(["a"]);
+    queue.push(again("d"));
+    expect(drained()).toEqual(["0", "a"]);
     dropped.drop();
-    expect(drained(queue)).toEqual([]);
+    expect(drained()).toEqual([]);
     expect(queue.waitingBytes).toBe(1);
     slow.lines = [{ text: "b", path: "/b" }];
-    expect(drained(queue)).toEqual(["b", "d"]);
+    expect(drained()).toEqual(["b", "d"]);
     expect(queue.isEmpty).toBe(true);
     expect(queue.waitingBytes).toBe(0);
   });
 
   test("a link is settled only when everything before it is; one that becomes a file of its own is waited for", () => {
-    const queue = new LineQueue();
+    const { queue, drained } = collecting();
     const first = new PendingFile("/a", stat, {}, true);
     const own = new PendingFile("/b", stat, {}, true);
     let settled = 0;
     queue.push({ kind: "file", file: first });
     queue.push({ kind: "link", settle: () => (settled++, own) });
     queue.push({ kind: "link", settle: () => (settled++, { text: "c", path: "/c" }) });
-    drained(queue);
+    drained();
     expect(settled).toBe(0);
     first.drop();
-    expect(drained(queue)).toEqual([]);
+    expect(drained()).toEqual([]);
     expect(settled).toBe(1);
     own.lines = [{ text: "b", path: "/b" }];
-    expect(drained(queue)).toEqual(["b", "c"]);
+    expect(drained()).toEqual(["b", "c"]);
     expect(settled).toBe(2);
   });
 });
@@ -118,6 +128,44 @@ describe("segments", () => {
     expect(second.filter(({ object }) => object === "")).toHaveLength(1);
   });
 
+  test("lines of the archive before that come again make the segments that they would make as new ones", () => {
+    const cache = new CatalogCache(join(tempDir(), "catalog"));
+    const paths = Array.from({ length: 9000 }, (_, i) => `/d/${digest(i).slice(0, 12)}`).toSorted();
+    const old = paths.filter((_, i) => i % 3 > 0).map((path) => ({ path, text: encodeEntry(entry(path)) }));
+    const first = write(cache, old, []).map((segment) => ({ ...segment, object: id(1) }));
+    const runs = fc.array(fc.record({ keep: fc.integer({ min: 0, max: 2500 }), edit: fc.constantFrom("drop", "insert", "nothing") }), { maxLength: 12 });
+    fc.assert(
+      fc.property(runs, fc.boolean(), (edits, mayName) => {
+        const known = mayName ? first : [];
+        const writer = new SegmentWriter(cache, new Map(known.map((segment) => [segment.sha256, segment])));
+        const previous = new PreviousCatalog(first, cache);
+        const all: typeof lines = [];
+        const repeat = (): void => {
+          all.push({ path: previous.path, text: previous.raw ?? "" });
+          writer.addStored(previous.place, previous.path);
+          previous.skip();
+        };
+        for (const { keep, edit } of edits) {
+          for (let i = 0; i < keep && previous.raw !== null; i++) repeat();
+          if (previous.raw === null) break;
+          if (edit === "drop") previous.skip();
+          const at = paths.indexOf(all.at(-1)?.path ?? "") + 1;
+          const path = paths[at] ?? "";
+          if (edit !== "insert" || path >= (previous.raw === null ? "" : previous.path)) continue;
+          all.push({ path, text: encodeEntry(entry(path)) });
+          writer.add(encodeEntry(entry(path)), path);
+        }
+        while (previous.raw !== null) repeat();
+        writer.seal();
+        const plain = write(cache, all, known);
+        expect(writer.segments.map(({ sha256, lines: count, first: path, object, size }) => ({ sha256, count, path, object, size }))).toEqual(
+          plain.map(({ sha256, lines: count, first: path, object, size }) => ({ sha256, count, path, object, size })),
+        );
+      }),
+      { numRuns: 40 },
+    );
+  });
+
   test("the previous catalog gives lines and continuations in order, passing over a segment that is damaged", () => {
     const cache = new CatalogCache(join(tempDir(), "catalog"));
     const writer = new SegmentWriter(cache, new Map());
@@ -132,9 +180,10 @@ describe("segments", () => {
     const previous = new PreviousCatalog(writer.segments, cache);
     const seen: string[] = [];
     const continuations: number[] = [];
-    while (previous.entry !== null) {
-      seen.push(previous.entry.line.path);
-      if (previous.entry.line.path === "/e") for (const { line } of previous.takeContinuations()) continuations.push(line.at);
+    while (previous.raw !== null) {
+      expect(previous.path).toBe(previous.entry.path);
+      seen.push(previous.path);
+      if (previous.path === "/e") for (const { line } of previous.takeContinuations()) continuations.push(line.at);
       else previous.skip();
     }
     expect(seen).toHaveLength(lines.length + 2 - (damaged?.lines ?? 0));
