@@ -5,6 +5,7 @@
 import { once } from "node:events";
 import { Agent as HttpAgent, type ClientRequest, type IncomingMessage, request as httpRequest } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import type { Socket } from "node:net";
 import { Readable } from "node:stream";
 import { type Pacer, piecesOf } from "./pacer.ts";
 
@@ -48,12 +49,17 @@ export type HttpHandler = {
 const SOCKETS_MAX = 128;
 
 /**
- * The kernel takes some megabytes of a body at once and sends them out of our sight, which on a slow line looks like
- * silence. So the answer to a body larger than this may take some more periods, or as long again as the body took: a line
- * that is shared by many requests needs minutes for what the kernel holds.
+ * The kernel takes a body in gulps of some megabytes and sends them out of our sight, which on a slow line that many
+ * requests share looks like silence. So a body larger than this may be silent for some periods, and its answer may take
+ * as long again as the whole body took.
  */
 const KERNEL_BYTES = 64 * 1024;
-const ANSWER_PERIODS = 3;
+const GULP_PERIODS = 3;
+/**
+ * In one piece TLS would encrypt a whole body at once, into as much memory again, and nobody could see whether it moves.
+ * Without TLS Node's timer looks at how much of a piece is left, and one system call less is time saved.
+ */
+const PIECE_BYTES = { "https:": 512 * 1024, "http:": 32 * 1024 * 1024 };
 
 /** A connection that took too long or fell silent; `code` as the system would name it. */
 export class TimeoutError extends Error {
@@ -137,57 +143,69 @@ type Silence = {
 };
 
 /**
- * Ends a request on which no byte moves although one is awaited. While a body is sent, Node's timer looks at how much of it
- * is left, so that slow is not silent.
+ * Ends a request on which no byte moves although one is awaited. Node's timer starts anew with each piece of a body, and
+ * when less of one is left than before, so that slow is not silent.
  */
 function watchSilence(request: ClientRequest, silence: Silence, wire: WireRequest, { inactivityMs }: HttpSettings, end: (error: Error) => void): void {
   const isLarge = Number(wire.headers["content-length"] ?? 0) > KERNEL_BYTES;
   const startMs = performance.now();
   let answerByMs = 0;
+  let silentSinceMs = startMs;
+  let lastMs = startMs;
   request.once("finish", () => {
     const sentMs = performance.now();
-    if (isLarge) answerByMs = sentMs + Math.max(ANSWER_PERIODS * inactivityMs, sentMs - startMs);
+    if (isLarge) answerByMs = sentMs + Math.max(GULP_PERIODS * inactivityMs, sentMs - startMs);
   });
-  request.setTimeout(inactivityMs);
-  request.on("timeout", () => {
+  const check = (socket: Socket): void => {
     const { response } = silence;
+    const nowMs = performance.now();
+    // Node's timer starts anew when something moved, and tells of periods without a byte only.
+    if (nowMs - lastMs > 1.5 * inactivityMs) silentSinceMs = nowMs - inactivityMs;
+    lastMs = nowMs;
+    const isGulp = isLarge && !request.writableFinished && nowMs - silentSinceMs < (GULP_PERIODS - 0.5) * inactivityMs;
     // Bytes lie ready and nobody takes them: the reader is slow, not the network.
     const slowReader = response !== undefined && response.readableLength > 0;
-    const onItsWay = response === undefined && performance.now() < answerByMs;
-    if (slowReader || onItsWay || silence.isPaced) request.setTimeout(inactivityMs);
+    const onItsWay = response === undefined && (isGulp || nowMs < answerByMs);
+    if (slowReader || onItsWay || silence.isPaced) socket.setTimeout(inactivityMs);
     else end(new TimeoutError(`no byte moved for ${inactivityMs} ms`));
+  };
+  // A request passes only the first timeout of its socket on.
+  request.once("socket", (socket) => {
+    const onTimeout = (): void => check(socket);
+    socket.setTimeout(inactivityMs).on("timeout", onTimeout);
+    request.once("close", () => socket.off("timeout", onTimeout));
   });
 }
 
 function sendBody(body: unknown, request: ClientRequest, pacer: Pacer | undefined, silence: Silence): void {
-  const isStream = body instanceof Readable;
-  if (isStream) {
+  if (body === undefined || body === null) {
+    request.end();
+  } else if (typeof body === "string") {
+    request.end(body);
+  } else if (body instanceof Readable) {
     body.once("error", (error) => request.destroy(error));
     request.once("close", () => body.destroy());
-  }
-  if (pacer !== undefined && (isStream || body instanceof Uint8Array)) {
-    sendPaced(isStream ? body : [body], request, pacer, silence).catch((error: unknown) => request.destroy(asError(error)));
-  } else if (isStream) {
-    body.pipe(request);
-  } else if (body === undefined || body === null) {
-    request.end();
-  } else if (typeof body === "string" || body instanceof Uint8Array) {
-    request.end(body);
+    sendPieces(body, request, pacer, silence).catch((error: unknown) => request.destroy(asError(error)));
+  } else if (body instanceof Uint8Array) {
+    sendPieces([body], request, pacer, silence).catch((error: unknown) => request.destroy(asError(error)));
   } else {
     request.destroy(new TypeError("a request's body is neither bytes nor a stream"));
   }
 }
 
-/** Writes a body piece by piece, each when it is its turn and the connection has taken the one before. */
-async function sendPaced(body: AsyncIterable<unknown> | Iterable<unknown>, request: ClientRequest, pacer: Pacer, silence: Silence): Promise<void> {
+/** Writes a body piece by piece, each when the connection has taken the one before and it is its turn. */
+async function sendPieces(body: AsyncIterable<unknown> | Iterable<unknown>, request: ClientRequest, pacer: Pacer | undefined, silence: Silence): Promise<void> {
+  const pieceBytes = pacer?.pieceBytes ?? PIECE_BYTES[request.protocol === "https:" ? "https:" : "http:"];
   const closed = new AbortController();
   request.once("close", () => closed.abort());
   for await (const part of body) {
     if (!(part instanceof Uint8Array)) throw new TypeError("a request's body is not bytes");
-    for (const piece of piecesOf(part, pacer.pieceBytes)) {
-      silence.isPaced = true;
-      await pacer.take(piece.length, closed.signal);
-      silence.isPaced = false;
+    for (const piece of piecesOf(part, pieceBytes)) {
+      if (pacer !== undefined) {
+        silence.isPaced = true;
+        await pacer.take(piece.length, closed.signal);
+        silence.isPaced = false;
+      }
       if (request.destroyed) return;
       // What broke the connection is told by the request itself.
       if (!request.write(piece)) await once(request, "drain", { signal: closed.signal }).catch(() => undefined);

@@ -32,7 +32,7 @@ afterAll(async () => {
 });
 
 function open(fake: FakeS3, prefix: string, parameters = "", keys = fake.keys): Promise<ObjectStore> {
-  return openS3Store(s3Url(fakeS3Url(fake, "vault", prefix, parameters)), { kind: "keys", keys }, { connectMs: 2_000, inactivityMs: 400 });
+  return openS3Store(s3Url(fakeS3Url(fake, "vault", prefix, parameters)), { kind: "keys", keys }, { connectMs: 5_000, inactivityMs: 2_000 });
 }
 
 storeConformance("S3 (fake, http)", () => open(plain, "deep/prefix"), { checksDigest: true });
