@@ -295,11 +295,12 @@ export class RestoreTarget {
   #create(path: string, what: string, make: (name: string | Buffer) => boolean | void): boolean {
     return this.#attempt(path, what, () => {
       const fd = this.#parent(path);
-      const name = childPath(fd, this.#merge ? this.#temporary : lastName(path));
+      const final = childPath(fd, lastName(path));
+      const name = this.#merge ? childPath(fd, this.#temporary) : final;
       try {
         if (asOwner(fd, () => make(name)) === false) return false;
       } catch (error) {
-        if (systemCode(error) === "EEXIST") throw this.#merge ? error : existsAlready(path);
+        if (!this.#merge && systemCode(error) === "EEXIST") throw existsAlready(path);
         unlinkQuietly(name);
         throw error;
       }

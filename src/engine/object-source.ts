@@ -16,12 +16,18 @@ export type RangeOptions = {
   first?: number;
   /** Regions whose bytes of this very range were found wrong. */
   except?: ReadonlySet<string>;
+  /** Ends this one fetch; what is thrown then is no word on the object. */
+  signal?: AbortSignal | undefined;
 };
 
 /** Whether an error says that the object is bad in a region; every other error says nothing about the object. */
 function isDamage(error: unknown): boolean {
   if (error instanceof StoreError) return error.fault === "missing" || error.fault === "corrupt";
   return !(error instanceof ColdkeepError) || error.code === "E_OBJECT" || error.code === "E_FORMAT";
+}
+
+function endsEarly(region: Region, key: string, bytes: number): ColdkeepError {
+  return new ColdkeepError("E_OBJECT", `region "${region.name}": ${key} ends after ${bytes} bytes`);
 }
 
 /** Fetches the objects of one host, region after region in order of preference. */
@@ -59,12 +65,23 @@ export class ObjectSource {
     });
   }
 
+  /** Names of the regions, in order of preference. */
+  get regionNames(): string[] {
+    return this.#regions.map(({ name }) => name);
+  }
+
   /**
-   * Bytes of the object as stored, unchecked but for the object's size, and the region they came from: whoever checks them
-   * says `noteBad` when they are wrong, and asks again without that region. Throws E_OBJECT, E_STORE as `whole`.
+   * Fills `room` with bytes of the object as stored, unchecked but for the object's size, and returns the region they came
+   * from: whoever checks them says `noteBad` when they are wrong, and asks again without that region. Throws E_OBJECT,
+   * E_STORE as `whole`.
    */
-  async part(object: ListedObject, offset: number, length: number, options: RangeOptions = {}): Promise<{ bytes: Fetched; region: string }> {
-    return this.#fromAny(object, options, async (region, key) => ({ bytes: await this.#part(region, key, object, offset, length), region: region.name }));
+  async fill(object: ListedObject, offset: number, room: Buffer, options: RangeOptions = {}): Promise<string> {
+    const signal = options.signal === undefined || this.#signal === undefined ? (options.signal ?? this.#signal) : AbortSignal.any([options.signal, this.#signal]);
+    return this.#fromAny(object, options, async (region, key) => {
+      const got = await region.store.fetchInto(key, { offset, sizeBytes: object.sizeBytes, signal }, room);
+      if (got !== room.length) throw endsEarly(region, key, offset + got);
+      return region.name;
+    });
   }
 
   /** The age header and payload nonce, checked against the signed digest. */
@@ -91,7 +108,7 @@ export class ObjectSource {
 
   async #part(region: Region, key: string, object: ListedObject, offset: number, length: number): Promise<Fetched> {
     const bytes = await region.store.fetchBytes(key, { range: { offset, length }, maxBytes: length, sizeBytes: object.sizeBytes, signal: this.#signal });
-    if (bytes.length !== length) throw new ColdkeepError("E_OBJECT", `region "${region.name}": ${key} ends after ${offset + bytes.length} bytes`);
+    if (bytes.length !== length) throw endsEarly(region, key, offset + bytes.length);
     return bytes;
   }
 
@@ -112,7 +129,7 @@ export class ObjectSource {
         this.#tellTaken(region, object);
         return fetched;
       } catch (error) {
-        if (this.#signal?.aborted === true) throw error;
+        if (this.#signal?.aborted === true || options.signal?.aborted === true) throw error;
         if (isDamage(error)) this.#note(region, object, messageOf(error));
         else if (error instanceof StoreError) unasked = this.#cannotAsk(region, error);
         else throw error;

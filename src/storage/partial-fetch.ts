@@ -12,7 +12,7 @@ export type Fetch = {
 };
 
 /** One fetch under way. The digest of the result is the caller's to check: the object may change between attempts. */
-export class PartialFetch {
+export class PartialFetch<B extends ArrayBufferLike> {
   readonly #key: string;
   readonly #offset: number;
   /** How many bytes are wanted, as far as the request says. */
@@ -20,13 +20,17 @@ export class PartialFetch {
   readonly #maxBytes: number;
   readonly #expectedSizeBytes: number | undefined;
   readonly #doing: string;
-  #bytes = Buffer.alloc(0);
+  readonly #make: (bytes: number) => Buffer<B>;
+  #bytes: Buffer<B>;
   #received = 0;
   /** Size of the whole object by the first answer. */
   #sizeBytes: number | undefined;
   #receivedBefore = 0;
 
-  constructor(key: string, fetch: Fetch, doing: string) {
+  /** `make` gives room for as many bytes, at most `maxBytes`. */
+  constructor(key: string, fetch: Fetch, doing: string, make: (bytes: number) => Buffer<B>) {
+    this.#make = make;
+    this.#bytes = make(0);
     this.#key = key;
     this.#offset = fetch.range?.offset ?? 0;
     this.#limit = fetch.range?.length ?? Number.POSITIVE_INFINITY;
@@ -41,7 +45,7 @@ export class PartialFetch {
   }
 
   /** Reads on to the end. Throws StoreError; what arrived until then is kept for the next call. */
-  async goOn(store: ObjectStore, signal: AbortSignal | undefined): Promise<Buffer<ArrayBuffer>> {
+  async goOn(store: ObjectStore, signal: AbortSignal | undefined): Promise<Buffer<B>> {
     this.#receivedBefore = this.#received;
     const opened = await store.get(this.#key, { ...this.#rest(), signal });
     const wanted = Math.max(0, Math.min(this.#limit, opened.sizeBytes - this.#offset));
@@ -70,7 +74,7 @@ export class PartialFetch {
   #begin(sizeBytes: number, wanted: number): void {
     if (this.#sizeBytes === undefined) {
       this.#sizeBytes = sizeBytes;
-      this.#bytes = Buffer.allocUnsafeSlow(wanted);
+      this.#bytes = this.#make(wanted);
     } else if (this.#sizeBytes !== sizeBytes) {
       this.#sizeBytes = undefined;
       this.#received = 0;

@@ -44,6 +44,11 @@ export interface RetryingStore extends ObjectStore {
    * Throws StoreError: `missing`, and `corrupt` when it is longer than `maxBytes`.
    */
   fetchBytes(key: string, fetch: Fetch): Promise<Buffer<ArrayBuffer>>;
+  /**
+   * Reads a range into `room`, whose length is that of the range, without memory of its own. Returns how many bytes there
+   * were. Throws as `fetchBytes`; `room` may then hold a part of them.
+   */
+  fetchInto(key: string, fetch: Omit<Fetch, "range" | "maxBytes"> & { offset: number }, room: Buffer): Promise<number>;
 }
 
 /** Puts retries, a budget and a deadline around the store of one region. */
@@ -142,8 +147,18 @@ class BudgetedStore implements RetryingStore {
   }
 
   fetchBytes(key: string, fetch: Fetch): Promise<Buffer<ArrayBuffer>> {
+    return this.#fetch(key, fetch, (bytes) => Buffer.allocUnsafeSlow(bytes));
+  }
+
+  async fetchInto(key: string, { offset, ...fetch }: Omit<Fetch, "range" | "maxBytes"> & { offset: number }, room: Buffer): Promise<number> {
+    const range = { offset, length: room.length };
+    const bytes = await this.#fetch(key, { ...fetch, range, maxBytes: room.length }, (length) => room.subarray(0, length));
+    return bytes.length;
+  }
+
+  #fetch<B extends ArrayBufferLike>(key: string, fetch: Fetch, make: (bytes: number) => Buffer<B>): Promise<Buffer<B>> {
     const doing = `get of ${key}`;
-    const partial = new PartialFetch(key, fetch, `${doing} from ${this.location}`);
+    const partial = new PartialFetch(key, fetch, `${doing} from ${this.location}`, make);
     return this.#repeat(
       doing,
       fetch.signal,

@@ -274,4 +274,31 @@ describe("--merge", () => {
       await fake.stop();
     }
   });
+
+  test("of a newer archive fetches what differs, and nothing else", async () => {
+    const fake = await startFakeS3({ buckets: ["vault"] });
+    try {
+      const files = Array.from({ length: 40 }, (_, i): [string, Buffer] => [`files/${i}`, noise(100 * 1024, 100 + i)]);
+      const cloud = await setUpHost({ ...s3Options({ a: fake }), tree: { ...Object.fromEntries(files), large: noise(6 * MIB, 9) } });
+      await cloud.backup();
+      const { out } = await restore(cloud);
+      writeFileSync(join(cloud.source, "files/7"), noise(100 * 1024, 500));
+      writeFileSync(join(cloud.source, "files/new"), noise(100 * 1024, 501));
+      const large = readFileSync(join(cloud.source, "large"));
+      noise(1000, 502).copy(large, 3 * MIB);
+      writeFileSync(join(cloud.source, "large"), large);
+      await cloud.backup();
+      const asked = fake.requests.length;
+      const run = await restore(cloud, ["--to", out, "--merge"]);
+      expect(run).toMatchObject({ status: 0 });
+      expect(run.document.bytesWritten).toBeLessThan(0.6 * MIB);
+      expect(treeDigest(out + cloud.source)).toBe(treeDigest(cloud.source));
+      const ranges = fake.requests.slice(asked).flatMap(({ key, headers }) => (key.includes("/volumes/") ? [headers["range"] ?? ""] : []));
+      const lengths = ranges.map((range) => /^bytes=(\d+)-(\d+)$/.exec(range) ?? []).map(([, first, last]) => Number(last) - Number(first) + 1);
+      expect(lengths.reduce((sum, length) => sum + length, 0)).toBeLessThan(MIB);
+      expect(lengths.length).toBeLessThanOrEqual(3);
+    } finally {
+      await fake.stop();
+    }
+  });
 });

@@ -1,30 +1,22 @@
-/** The unpack workers of a restore, and the bytes in flight towards them. */
+/** The unpack workers of a restore, and what they are sent. */
 import { availableParallelism } from "node:os";
 import type { Worker } from "node:worker_threads";
 import type { Loss } from "../../disk/losses.ts";
 import { Losses } from "../../disk/losses.ts";
-import { ColdkeepError } from "../../errors.ts";
 import type { ListedObject } from "../../format/manifest.ts";
 import type { ObjectSource } from "../object-source.ts";
 import { fromPortableError } from "../portable-error.ts";
 import { startWorker } from "../start-worker.ts";
 import type { ByteRange, MainToUnpack, UnpackSetup, UnpackToMain } from "./messages.ts";
+import { newRange, type Range, RangeFetcher } from "./range-fetcher.ts";
 
 const WORKERS_MAX = 8;
 /** Jobs a worker holds at once, so that one is written while another is fetched. */
 const JOBS_PER_WORKER = 3;
-const FETCHES_MAX = 16;
-const BYTES_IN_FLIGHT_MAX = 128 * 1024 * 1024;
-
-/** Ranges up to this length are never held back: the others may be waiting for what is in them. */
-const SMALL_BYTES_MAX = 128 * 1024;
 
 export type UnpackTask = { number: number; object: ListedObject | null; list: string };
 type Thread = { worker: Worker; jobs: number; finished: PromiseWithResolvers<{ lost: string[]; losses: Loss[] }> };
-/** A range of a job: which regions had it wrong, and how many of its bytes are in memory or on their way. */
-type Range = ByteRange & { bad: Set<string>; held: number };
 type Job = { task: UnpackTask; thread: Thread; ranges: Range[] };
-type Fetch = { job: Job; object: ListedObject; index: number; range: Range };
 
 export type UnpackTotals = { bytes: number; files: number; lost: Set<string> };
 
@@ -32,21 +24,26 @@ export class UnpackCrew {
   readonly totals: UnpackTotals = { bytes: 0, files: 0, lost: new Set() };
   readonly losses = new Losses();
   readonly #source: ObjectSource;
+  readonly #fetcher: RangeFetcher;
   readonly #onListDone: (task: UnpackTask) => void;
   readonly #threads: Thread[];
   readonly #failure = Promise.withResolvers<never>();
   readonly #idle = Promise.withResolvers<void>();
   #waiting: UnpackTask[] = [];
   readonly #jobs = new Map<number, Job>();
-  readonly #fetches: Fetch[] = [];
-  #fetching = 0;
-  #bytesInFlight = 0;
+  /** Which job a range belongs to, and as what number. */
+  readonly #owners = new Map<Range, { job: Job; index: number }>();
   #isOver = false;
 
   constructor(setup: UnpackSetup, source: ObjectSource, onListDone: (task: UnpackTask) => void) {
     this.#source = source;
     this.#onListDone = onListDone;
     this.#failure.promise.catch(() => undefined);
+    this.#fetcher = new RangeFetcher(source, {
+      arrived: (range, room, region) => this.#arrived(range, room, region),
+      unavailable: (range) => this.#unavailable(range),
+      failed: (error) => this.#failure.reject(error),
+    });
     const count = Math.min(availableParallelism(), WORKERS_MAX);
     this.#threads = Array.from({ length: count }, () => this.#startThread(setup));
   }
@@ -94,11 +91,12 @@ export class UnpackCrew {
 
   async close(): Promise<void> {
     this.#isOver = true;
+    this.#fetcher.close();
     await Promise.all(this.#threads.map(({ worker }) => worker.terminate()));
   }
 
-  #send(thread: Thread, message: MainToUnpack, transfer: ArrayBuffer[] = []): void {
-    thread.worker.postMessage(message, transfer);
+  #send(thread: Thread, message: MainToUnpack): void {
+    thread.worker.postMessage(message);
   }
 
   #dispatch(): void {
@@ -119,87 +117,41 @@ export class UnpackCrew {
     if (message.kind === "error") return this.#failure.reject(fromPortableError(message.error));
     const job = this.#jobs.get(message.job);
     if (job === undefined) return;
-    switch (message.kind) {
-      case "need":
-        return this.#need(job, message.ranges);
-      case "taken":
-        this.#release(job.ranges[message.range]);
-        return this.#pump();
-      case "bad":
-        return this.#bad(job, message);
-      case "done":
-        return this.#done(job, message);
-    }
+    if (message.kind === "need") return this.#need(job, message.ranges);
+    if (message.kind === "done") return this.#done(job, message);
+    const range = job.ranges[message.range];
+    if (range === undefined) return;
+    if (message.kind === "taken") return this.#fetcher.release(range);
+    this.#source.noteBad(message.region, range.object, message.message);
+    this.#fetcher.again(range, message.region);
   }
 
   #need(job: Job, more: ByteRange[]): void {
     const { object } = job.task;
     if (object === null) return;
-    for (const { offset, length } of more) {
-      const range: Range = { offset, length, bad: new Set(), held: 0 };
-      this.#fetches.push({ job, object, index: job.ranges.length, range });
-      job.ranges.push(range);
-    }
-    this.#pump();
+    const ranges = more.map((range) => newRange(object, range));
+    for (const range of ranges) this.#owners.set(range, { job, index: job.ranges.push(range) - 1 });
+    this.#fetcher.need(ranges);
   }
 
-  /** Starts fetches, in order, while requests and memory allow. */
-  #pump(): void {
-    while (this.#fetching < FETCHES_MAX) {
-      const next = this.#fetches[0];
-      if (next === undefined) return;
-      const { range, job } = next;
-      if (this.#bytesInFlight > 0 && range.length > SMALL_BYTES_MAX && this.#bytesInFlight + range.length > BYTES_IN_FLIGHT_MAX) return;
-      this.#fetches.shift();
-      if (!this.#isLive(job)) continue;
-      this.#fetching++;
-      range.held = range.length;
-      this.#bytesInFlight += range.length;
-      void this.#fetch(next);
-    }
+  #arrived(range: Range, bytes: SharedArrayBuffer, region: string): void {
+    const owner = this.#owners.get(range);
+    if (owner === undefined) return;
+    const { job, index } = owner;
+    this.#send(job.thread, { kind: "bytes", job: job.task.number, range: index, bytes, length: range.length, region });
   }
 
-  /** A job may end while some of its ranges are on their way: when its head is lost. */
-  #isLive(job: Job): boolean {
-    return this.#jobs.get(job.task.number) === job;
-  }
-
-  async #fetch({ job, object, index, range }: Fetch): Promise<void> {
-    try {
-      const { bytes, region } = await this.#source.part(object, range.offset, range.length, { except: range.bad });
-      if (!this.#isLive(job)) return;
-      const { buffer } = bytes.byteLength === bytes.buffer.byteLength ? bytes : Buffer.from(bytes);
-      this.#send(job.thread, { kind: "bytes", job: job.task.number, range: index, bytes: buffer, region }, [buffer]);
-    } catch (error) {
-      this.#release(range);
-      if (!(error instanceof ColdkeepError) || error.code !== "E_OBJECT") this.#failure.reject(error);
-      else if (this.#isLive(job)) this.#send(job.thread, { kind: "unavailable", job: job.task.number, range: index });
-    } finally {
-      this.#fetching--;
-      this.#pump();
-    }
-  }
-
-  #release(range: Range | undefined): void {
-    if (range === undefined) return;
-    this.#bytesInFlight -= range.held;
-    range.held = 0;
-  }
-
-  #bad(job: Job, { range: index, region, message }: Extract<UnpackToMain, { kind: "bad" }>): void {
-    const range = job.ranges[index];
-    const { object } = job.task;
-    if (range === undefined || object === null) return;
-    this.#source.noteBad(region, object, message);
-    range.bad.add(region);
-    this.#release(range);
-    this.#fetches.unshift({ job, object, index, range });
-    this.#pump();
+  #unavailable(range: Range): void {
+    const owner = this.#owners.get(range);
+    if (owner === undefined) return;
+    this.#send(owner.job.thread, { kind: "unavailable", job: owner.job.task.number, range: owner.index });
   }
 
   #done(job: Job, { bytes, files, lost }: Extract<UnpackToMain, { kind: "done" }>): void {
     this.#jobs.delete(job.task.number);
-    for (const range of job.ranges) this.#release(range);
+    // A job may end while some of its ranges are on their way: when its head is lost.
+    for (const range of job.ranges) this.#owners.delete(range);
+    this.#fetcher.drop(job.ranges);
     job.thread.jobs--;
     this.totals.bytes += bytes;
     this.totals.files += files;
@@ -210,7 +162,6 @@ export class UnpackCrew {
       this.#failure.reject(error);
       return;
     }
-    this.#pump();
     this.#dispatch();
   }
 }

@@ -4,7 +4,7 @@ import type { Owners } from "../../disk/owners.ts";
 import type { Entry } from "../../format/entry.ts";
 
 /** `owners` null: by number only. */
-export function metaOf(entry: Entry, owners: Owners | null): EntryMeta {
+export function metaOf(entry: Pick<Entry, "mode" | "mtime" | "uid" | "gid" | "user" | "group" | "xattrs">, owners: Owners | null): EntryMeta {
   const uid = entry.user === undefined ? undefined : owners?.uidOf(entry.user);
   const gid = entry.group === undefined ? undefined : owners?.gidOf(entry.group);
   const { mode, mtime, xattrs } = entry;

@@ -75,7 +75,8 @@ export type ByteRange = { offset: number; length: number };
 
 export type MainToUnpack =
   | { kind: "job"; job: number; object: ListedObject | null; list: string }
-  | { kind: "bytes"; job: number; range: number; bytes: ArrayBuffer; region: string }
+  /** `bytes` is lent until the range is `taken` or `bad`, or its job is done. */
+  | { kind: "bytes"; job: number; range: number; bytes: SharedArrayBuffer; length: number; region: string }
   /** No region has these bytes right. */
   | { kind: "unavailable"; job: number; range: number }
   /** No more jobs: account for what could not be given back. */

@@ -6,13 +6,14 @@ import { encodeEntry, isContinuation, type CatalogLine, type Continuation, type 
 import { isWithin } from "../../format/entry-path.ts";
 import { comparePaths } from "../../format/path-order.ts";
 import { MIB } from "../../units.ts";
+import { encodeFile } from "./file-line.ts";
 import { JOURNAL_PATH } from "./journal.ts";
 import { LISTS, type PlanSetup, type RestorePlan, type WorkList } from "./messages.ts";
 import { encodePiece } from "./piece-line.ts";
 import { WorkLists } from "./work-list.ts";
 
 /** Text of a list that one worker holds at once, as objects several times that. */
-const LIST_TEXT_MAX = 2 * MIB;
+const LIST_TEXT_MAX = MIB;
 
 function fail(path: string, what: string): never {
   throw new ColdkeepError("E_FORMAT", `the catalog's entry ${path.toWellFormed()} ${what}`);
@@ -124,8 +125,7 @@ export class Planner {
     if (entry.chunking !== undefined) {
       this.#large = { entry, end: 0 };
       this.#lists.add(LISTS.large, encodeEntry(entry));
-    } else if (extent !== undefined && "volume" in extent) this.#addTo(extent.volume, encodeEntry(entry));
-    else this.#addTo(null, encodeEntry(entry));
+    } else this.#addTo(extent !== undefined && "volume" in extent ? extent.volume : null, encodeFile(entry));
   }
 
   #continuation({ path, at, extents }: Continuation): void {

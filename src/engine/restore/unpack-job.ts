@@ -2,7 +2,7 @@
 import { chunkSpan, plaintextLength } from "../../codec/age-payload.ts";
 import type { FramePosition } from "../../format/entry.ts";
 import type { ListedObject } from "../../format/manifest.ts";
-import { MIB } from "../../units.ts";
+import { KIB, MIB } from "../../units.ts";
 import type { ByteRange } from "./messages.ts";
 
 /** Bytes of a decompressed frame, and what to do with them once their digest is right. */
@@ -14,16 +14,12 @@ export type WantedFrame = { position: number; length: number; pieces: WantedPiec
 /** Neighbouring frames fetched together: their bytes in the decrypted stream, and where the ciphertext lies. */
 export type FrameRange = { plainOffset: number; frames: WantedFrame[]; bytes: ByteRange; firstChunk: number; skip: number };
 
-const GAP_BYTES = 256 * 1024;
-const RANGE_BYTES_MAX = 16 * MIB;
-/** Of an object that is fetched whole, this much is decrypted at once. */
-const WHOLE_STEP_BYTES = 4 * MIB;
-/** From this part of an object on, it is fetched whole: one request, and checked before it is decrypted. */
-const WHOLE_SHARE = 0.7;
-const WHOLE_BYTES_MAX = 64 * MIB;
+const GAP_BYTES = 256 * KIB;
+/** Small enough that many are on their way at once in little memory, and large enough that requests cost nothing. */
+export const RANGE_PLAIN_BYTES_MAX = 4 * MIB;
 
 /** `impossible`: pieces in frames that lie outside the volume, whatever its writer meant. */
-export type FetchPlan = { whole: boolean; ranges: FrameRange[]; plainTotal: number; impossible: WantedPiece[] };
+export type FetchPlan = { ranges: FrameRange[]; plainTotal: number; impossible: WantedPiece[] };
 
 /** Groups the frames of `pieces` into ranges. Throws E_OBJECT for an object that cannot be an age file. */
 export function planFetch(object: ListedObject, pieces: readonly WantedPiece[]): FetchPlan {
@@ -38,25 +34,23 @@ export function planFetch(object: ListedObject, pieces: readonly WantedPiece[]):
     else byFrame.set(`${position} ${length}`, { position, length, pieces: [piece] });
   }
   const frames = [...byFrame.values()].toSorted((a, b) => a.position - b.position);
-  const needed = frames.reduce((sum, { length }) => sum + length, 0);
-  const whole = needed >= plainTotal * WHOLE_SHARE && object.sizeBytes <= WHOLE_BYTES_MAX;
   const groups: WantedFrame[][] = [];
   for (const frame of frames) {
     const group = groups.at(-1);
-    if (group !== undefined && fits(group, frame, whole ? WHOLE_STEP_BYTES : RANGE_BYTES_MAX)) group.push(frame);
+    if (group !== undefined && fits(group, frame)) group.push(frame);
     else groups.push([frame]);
   }
-  return { whole, ranges: groups.map((group) => rangeOf(group, object, plainTotal)), plainTotal, impossible };
+  return { ranges: groups.map((group) => rangeOf(group, object, plainTotal)), plainTotal, impossible };
 }
 
 function endOf(frames: readonly WantedFrame[]): number {
   return frames.reduce((end, { position, length }) => Math.max(end, position + length), 0);
 }
 
-function fits(group: readonly WantedFrame[], frame: WantedFrame, bytesMax: number): boolean {
+function fits(group: readonly WantedFrame[], frame: WantedFrame): boolean {
   const start = group[0]?.position ?? 0;
   const end = endOf(group);
-  return frame.position - end <= GAP_BYTES && Math.max(end, frame.position + frame.length) - start <= bytesMax;
+  return frame.position - end <= GAP_BYTES && Math.max(end, frame.position + frame.length) - start <= RANGE_PLAIN_BYTES_MAX;
 }
 
 /** One range for some frames, in order of position. */

@@ -19,7 +19,7 @@ async function handle(unpacker: Unpacker, message: MainToUnpack): Promise<void> 
     case "job":
       return unpacker.begin(message.job, message.object, message.list);
     case "bytes":
-      return unpacker.take(message.job, message.range, Buffer.from(message.bytes), message.region);
+      return unpacker.take(message.job, message.range, Buffer.from(message.bytes, 0, message.length), message.region);
     case "unavailable":
       return unpacker.unavailable(message.job, message.range);
     case "close":

@@ -15,12 +15,16 @@ import { parseCatalogLine } from "../../format/entry-parse.ts";
 import { isContinuation, nextChunkOffset, type Entry } from "../../format/entry.ts";
 import type { ListedObject } from "../../format/manifest.ts";
 import { metaOf } from "./entry-meta-of.ts";
+import { decodeFile, type FileLine } from "./file-line.ts";
 import type { UnpackSetup, UnpackToMain } from "./messages.ts";
 import { PartialFiles } from "./partial-files.ts";
 import { decodePiece, type PieceLine } from "./piece-line.ts";
 import type { WantedPiece } from "./unpack-job.ts";
+import { UnpackRoom } from "./unpack-room.ts";
 import { VolumeJob } from "./volume-job.ts";
 import { readList } from "./work-list.ts";
+
+const NO_BYTES = Buffer.alloc(0);
 
 /** An entry of a work list. Throws E_FORMAT for anything else. */
 export function parseEntryLine(line: string): Entry {
@@ -37,6 +41,7 @@ export class Unpacker {
   readonly #setup: UnpackSetup;
   readonly #tell: (message: UnpackToMain) => void;
   readonly #jobs = new Map<number, VolumeJob>();
+  readonly #room = new UnpackRoom();
   #opener: Promise<HeaderOpener> | null = null;
 
   constructor(setup: UnpackSetup, tell: (message: UnpackToMain) => void) {
@@ -60,6 +65,7 @@ export class Unpacker {
       need: (ranges) => this.#tell({ kind: "need", job: number, ranges }),
       taken: (range) => this.#tell({ kind: "taken", job: number, range }),
       bad: (range, region, message) => this.#tell({ kind: "bad", job: number, range, region, message }),
+      room: this.#room,
       opener: () => (this.#opener ??= HeaderOpener.create(this.#setup.identities)),
     });
     this.#jobs.set(number, job);
@@ -98,40 +104,41 @@ export class Unpacker {
   #wanted(line: string, written: { bytes: number; files: number }): WantedPiece[] {
     const piece = decodePiece(line);
     if (piece !== null) return this.#wantedChunks(piece);
+    const file = decodeFile(line);
+    if (file !== null) return this.#wantedFile(file, written);
     const entry = parseEntryLine(line);
-    const { path, sha256 } = entry;
-    if (entry.type !== "file") {
-      const rdev = entry.rdev ?? "0:0";
-      if (entry.type !== "dir" && entry.type !== "symlink") this.target.makeNode(path, entry.type, rdev, metaOf(entry, this.owners));
-      return [];
-    }
+    const { path, type, rdev = "0:0" } = entry;
+    if (type === "fifo" || type === "char" || type === "block") this.target.makeNode(path, type, rdev, metaOf(entry, this.owners));
+    return [];
+  }
+
+  #wantedFile(file: FileLine, written: { files: number }): WantedPiece[] {
+    const { path, size, piece } = file;
     written.files++;
-    const [extent] = entry.extents ?? [];
-    if (extent === undefined || sha256 === undefined || !("length" in extent)) {
-      this.target.writeFile(path, Buffer.alloc(0), metaOf(entry, this.owners));
-      return [];
-    }
-    if (this.#setup.merge && this.#isThere(entry, sha256)) return [];
-    const write = (bytes: Buffer): void => this.target.writeFile(path, bytes, metaOf(entry, this.owners));
-    return [{ path, frame: extent.frame, offset: extent.offset, length: extent.length, sha256, write }];
+    if (piece !== null && this.#setup.merge && this.#isThere(file, piece.sha256)) return [];
+    const write = (bytes: Buffer): void => this.target.writeFile(path, bytes, metaOf(file, this.owners));
+    if (piece !== null) return [{ path, ...piece, length: size, write }];
+    write(NO_BYTES);
+    return [];
   }
 
   /** Whether a file already has the right bytes; then only its metadata is set. A further name of another file is made anew. */
-  #isThere(entry: Entry, sha256: string): boolean {
-    const stat = this.target.lookup(entry.path);
-    if (stat?.type !== "file" || stat.size !== entry.size) return false;
-    const fd = this.target.readBack(entry.path);
+  #isThere(file: FileLine, sha256: string): boolean {
+    const { path, size } = file;
+    const stat = this.target.lookup(path);
+    if (stat?.type !== "file" || stat.size !== size) return false;
+    const fd = this.target.readBack(path);
     if (fd === null) return false;
-    const bytes = Buffer.allocUnsafe(entry.size);
+    const bytes = this.#room.plain(size);
     try {
-      if (readFully(fd, bytes, 0, entry.size, 0) !== entry.size || sha256Hex(bytes) !== sha256) return false;
+      if (readFully(fd, bytes, 0, size, 0) !== size || sha256Hex(bytes) !== sha256) return false;
     } finally {
       closeSync(fd);
     }
-    const meta = metaOf(entry, this.owners);
-    if (stat.nlink === 1 && this.target.applyFileMeta(entry.path, meta)) return true;
+    const meta = metaOf(file, this.owners);
+    if (stat.nlink === 1 && this.target.applyFileMeta(path, meta)) return true;
     // Metadata set through one name would change the others too, which may lie outside the target.
-    this.target.writeFile(entry.path, bytes, meta);
+    this.target.writeFile(path, bytes, meta);
     return true;
   }
 

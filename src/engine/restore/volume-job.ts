@@ -1,19 +1,20 @@
 /**
- * The bytes of one volume, from asking for them to writing what they hold. Fetched whole or by range; what no region has
- * right is asked for again in smaller ranges, because two damaged copies are seldom damaged at the same place.
+ * The bytes of one volume, from asking for them to writing what they hold. Fetched by range, and opened with the key in its
+ * head (format §9); what no region has right is asked for again frame by frame, because two damaged copies are seldom damaged
+ * at the same place.
  */
 import type { HeaderOpener } from "../../codec/age-header.ts";
 import { openChunks } from "../../codec/age-payload.ts";
 import { sha256Hex } from "../../codec/digest.ts";
-import { decompressFrame } from "../../codec/zstd.ts";
+import { decompressFrameInto } from "../../codec/zstd.ts";
 import { ColdkeepError, messageOf } from "../../errors.ts";
-import { FRAME_BYTES_MAX } from "../../format/entry-parse.ts";
 import type { ListedObject } from "../../format/manifest.ts";
 import type { ByteRange } from "./messages.ts";
 import { planFetch, rangeOf, type FetchPlan, type FrameRange, type WantedFrame, type WantedPiece } from "./unpack-job.ts";
+import type { UnpackRoom } from "./unpack-room.ts";
 
 /** One range that was asked for. */
-type Part = { kind: "whole" } | { kind: "head" } | { kind: "frames"; range: FrameRange };
+type Part = { kind: "head" } | { kind: "frames"; range: FrameRange };
 
 type Early = { number: number; bytes: Buffer; region: string };
 
@@ -22,19 +23,12 @@ export type JobPort = {
   taken(range: number): void;
   bad(range: number, region: string, message: string): void;
   opener(): Promise<HeaderOpener>;
+  /** Shared by all jobs of a thread. */
+  room: UnpackRoom;
 };
 
 function isOneOf(error: unknown, ...codes: string[]): boolean {
   return error instanceof ColdkeepError && codes.includes(error.code);
-}
-
-/** Backing stores up to this size may be shared with other buffers (Node's pool). */
-const SHARED_BYTES_MAX = 128 * 1024;
-
-/** Gives memory back at once: a worker makes garbage faster than it is collected. Nothing may refer to `bytes` any more. */
-function release(bytes: Buffer): void {
-  const { buffer } = bytes;
-  if (buffer instanceof ArrayBuffer && buffer.byteLength > SHARED_BYTES_MAX && buffer.byteLength <= bytes.length + 64) buffer.transfer(0);
 }
 
 export class VolumeJob {
@@ -59,8 +53,7 @@ export class VolumeJob {
     if (this.#plan === null) return;
     this.#lose(this.#plan.impossible);
     if (this.#plan.ranges.length === 0) return;
-    if (this.#plan.whole) this.#ask([{ kind: "whole" }]);
-    else this.#ask([{ kind: "head" }, ...this.#plan.ranges.map((range) => ({ kind: "frames" as const, range }))]);
+    this.#ask([{ kind: "head" }, ...this.#plan.ranges.map((range) => ({ kind: "frames" as const, range }))]);
   }
 
   get isOver(): boolean {
@@ -86,10 +79,8 @@ export class VolumeJob {
       this.#open.add(this.#parts.length);
       this.#parts.push(part);
     }
-    const { sizeBytes, head } = this.#object;
-    this.#port.need(
-      parts.map((part) => (part.kind === "whole" ? { offset: 0, length: sizeBytes } : part.kind === "head" ? { offset: 0, length: head.lengthBytes } : part.range.bytes)),
-    );
+    const { lengthBytes } = this.#object.head;
+    this.#port.need(parts.map((part) => (part.kind === "head" ? { offset: 0, length: lengthBytes } : part.range.bytes)));
   }
 
   /** Takes the bytes of a range: writes what they hold, or says that they are bad. */
@@ -100,8 +91,7 @@ export class VolumeJob {
       this.#early.push({ number, bytes, region });
       return;
     }
-    const fault = part.kind === "frames" ? this.#takeRange(part.range, bytes) : await this.#takeAuthentic(part.kind, bytes);
-    release(bytes);
+    const fault = part.kind === "frames" ? this.#takeRange(part.range, bytes) : await this.#takeHead(bytes);
     if (fault !== undefined) return this.#port.bad(number, region, fault);
     this.#close(number);
     if (part.kind !== "head") return;
@@ -115,25 +105,18 @@ export class VolumeJob {
     this.#port.taken(number);
   }
 
-  /** Bytes with a signed digest. Returns what is wrong with them. */
-  async #takeAuthentic(kind: "whole" | "head", bytes: Buffer): Promise<string | undefined> {
-    const { id, sha256, head } = this.#object;
-    const expected = kind === "whole" ? sha256 : head.sha256;
-    if (sha256Hex(bytes) !== expected) return `${kind === "whole" ? "" : "the head of "}volume ${id} does not match its digest`;
+  /** Its digest is signed. Returns what is wrong with it. */
+  async #takeHead(bytes: Buffer): Promise<string | undefined> {
+    const { id, head } = this.#object;
+    if (sha256Hex(bytes) !== head.sha256) return `the head of volume ${id} does not match its digest`;
     try {
-      this.#payloadKey = await (await this.#port.opener()).open(bytes.subarray(0, head.lengthBytes));
+      this.#payloadKey = await (await this.#port.opener()).open(Buffer.from(bytes));
     } catch (error) {
       // The bytes are those the writer signed: no other region can have better ones.
       if (!isOneOf(error, "E_FORMAT")) throw error;
       this.#loseAll();
-      return undefined;
     }
-    if (kind === "whole") for (const range of this.#plan?.ranges ?? []) if (this.#takeRange(range, this.#slice(bytes, range)) !== undefined) this.#loseRange(range);
     return undefined;
-  }
-
-  #slice(bytes: Buffer, range: FrameRange): Buffer {
-    return bytes.subarray(range.bytes.offset, range.bytes.offset + range.bytes.length);
   }
 
   /** Returns what is wrong with the bytes. */
@@ -142,7 +125,7 @@ export class VolumeJob {
     if (plan === null || key === null) throw new ColdkeepError("E_INTERNAL", "bytes came before the head they need");
     let plain: Buffer;
     try {
-      plain = openChunks(bytes, key, range.firstChunk, plan.plainTotal);
+      plain = openChunks(bytes, key, range.firstChunk, plan.plainTotal, this.#port.room.plain(bytes.length));
     } catch (error) {
       if (!isOneOf(error, "E_OBJECT")) throw error;
       return `volume ${this.#object.id}: ${messageOf(error)}`;
@@ -151,7 +134,6 @@ export class VolumeJob {
       const start = frame.position - range.plainOffset + range.skip;
       this.#takeFrame(frame, plain.subarray(start, start + frame.length));
     }
-    release(plain);
     return undefined;
   }
 
@@ -159,7 +141,7 @@ export class VolumeJob {
   #takeFrame({ pieces }: WantedFrame, compressed: Buffer): void {
     let frame: Buffer;
     try {
-      frame = decompressFrame(compressed, FRAME_BYTES_MAX);
+      frame = decompressFrameInto(compressed, this.#port.room.frame());
     } catch (error) {
       if (!isOneOf(error, "E_FORMAT")) throw error;
       this.#lose(pieces);
@@ -174,7 +156,6 @@ export class VolumeJob {
       piece.write(bytes);
       this.written.bytes += bytes.length;
     }
-    release(frame);
   }
 
   /** No region has a range right: smaller ones may be, and what lies in the smallest is lost. */
@@ -184,7 +165,6 @@ export class VolumeJob {
     if (part === undefined || plan === null || !this.#open.delete(number)) return;
     const one = (frame: WantedFrame): Part => ({ kind: "frames", range: rangeOf([frame], this.#object, plan.plainTotal) });
     if (part.kind === "head") this.#loseAll();
-    else if (part.kind === "whole") this.#ask([{ kind: "head" }, ...plan.ranges.flatMap(({ frames }) => frames.map(one))]);
     else if (part.range.frames.length > 1) this.#ask(part.range.frames.map(one));
     else this.#loseRange(part.range);
   }

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { systemCode } from "../../errors.ts";
 import { MIB } from "../../units.ts";
 
-const HELD_BYTES_MAX = 8 * MIB;
+const HELD_BYTES_MAX = 4 * MIB;
 const BLOCK_BYTES = MIB;
 const LINE_FEED = 10;
 

@@ -48,7 +48,7 @@ test("while a region that may have it does not answer, nothing is lost", async (
   const { source, said, path } = await sourceOf(null, null);
   rmSync(dirname(path("b")), { recursive: true });
   rmSync(path("b").replace(/\/hosts.*/, ""), { recursive: true });
-  await expect(source.part(OBJECT, 0, 3)).rejects.toMatchObject({ code: "E_STORE", message: expect.stringContaining("cannot be read now") });
+  await expect(source.fill(OBJECT, 0, Buffer.alloc(3))).rejects.toMatchObject({ code: "E_STORE", message: expect.stringContaining("cannot be read now") });
   await expect(source.head(OBJECT)).rejects.toMatchObject({ code: "E_STORE" });
   // What does not answer is named once, and is no damage.
   expect(said.filter((message) => message.includes("other regions are asked instead")).length).toBe(1);
@@ -58,9 +58,11 @@ test("while a region that may have it does not answer, nothing is lost", async (
 test("of a bad copy other ranges are still asked for, last, and never the range that was wrong", async () => {
   const { source } = await sourceOf(BYTES, BYTES);
   source.noteBad("a", OBJECT, "wrong");
-  expect((await source.part(OBJECT, 4, 5)).region).toBe("b");
-  expect((await source.part(OBJECT, 4, 5, { except: new Set(["b"]) })).region).toBe("a");
-  await expect(source.part(OBJECT, 4, 5, { except: new Set(["a", "b"]) })).rejects.toMatchObject({ code: "E_OBJECT" });
+  const room = Buffer.alloc(5);
+  expect(await source.fill(OBJECT, 4, room)).toBe("b");
+  expect(room.toString()).toBe("bytes");
+  expect(await source.fill(OBJECT, 4, room, { except: new Set(["b"]) })).toBe("a");
+  await expect(source.fill(OBJECT, 4, room, { except: new Set(["a", "b"]) })).rejects.toMatchObject({ code: "E_OBJECT" });
 });
 
 test("a check that fails takes the next region; a failure that is no damage ends it", async () => {

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { CatalogLine, Entry } from "../../../src/format/entry.ts";
 import { parseCatalogLine } from "../../../src/format/entry-parse.ts";
 import { isContinuation } from "../../../src/format/entry.ts";
+import { decodeFile } from "../../../src/engine/restore/file-line.ts";
 import { LISTS, type Adoption, type RestorePlan } from "../../../src/engine/restore/messages.ts";
 import { decodePiece } from "../../../src/engine/restore/piece-line.ts";
 import { Planner } from "../../../src/engine/restore/planner.ts";
@@ -35,8 +36,8 @@ function plan(lines: Iterable<CatalogLine>, paths: string[] = [], adoptions: Ado
   const planned = new Planner({ planDir, paths, adoptions }).run(lines);
   const read = (list: string): string[] => readList(planDir, list);
   const pathOf = (line: string): string => {
-    const taken = decodePiece(line) ?? parseCatalogLine(line);
-    return "run" in taken || !isContinuation(taken) ? taken.path : "";
+    const taken = decodePiece(line) ?? decodeFile(line) ?? parseCatalogLine(line);
+    return "run" in taken || "piece" in taken || !isContinuation(taken) ? taken.path : "";
   };
   return { ...planned, lines: read, paths: (list) => read(list).map(pathOf) };
 }

@@ -6,6 +6,7 @@ import { PayloadSealer } from "../../../src/codec/age-payload.ts";
 import { compressFrame } from "../../../src/codec/zstd.ts";
 import type { ByteRange } from "../../../src/engine/restore/messages.ts";
 import { planFetch, type WantedPiece } from "../../../src/engine/restore/unpack-job.ts";
+import { UnpackRoom } from "../../../src/engine/restore/unpack-room.ts";
 import { VolumeJob } from "../../../src/engine/restore/volume-job.ts";
 import type { ListedObject } from "../../../src/format/manifest.ts";
 import { noise } from "../../support/host.ts";
@@ -62,6 +63,7 @@ function start(wanted: readonly number[]): { job: VolumeJob; asked: Asked[]; wri
     taken: () => undefined,
     bad: (number) => bad.push(number),
     opener: () => Promise.resolve(opener),
+    room: new UnpackRoom(),
   });
   return { job, asked, written, bad };
 }
@@ -74,8 +76,11 @@ function bytesOf({ offset, length }: ByteRange, from = sealed): Buffer {
 const all = Array.from({ length: FRAMES }, (_, i) => i);
 
 describe("what is asked for", () => {
-  test("the whole object where most of it is needed, else its head and the ranges", () => {
-    expect(start(all).asked).toEqual([{ offset: 0, length: sealed.length, number: 0 }]);
+  test("the head and the ranges, near frames in one, of a few MiB each", () => {
+    const whole = start(all).asked;
+    expect(whole.length).toBe(3);
+    expect(Math.max(...whole.map(({ length }) => length))).toBeLessThan(4.2 * 1024 * 1024);
+    expect(whole.reduce((sum, { length }) => sum + length, 0)).toBeLessThan(sealed.length + 200_000);
     const { asked } = start([1, 2, 6]);
     expect(asked.length).toBe(3);
     expect(asked[0]).toMatchObject({ offset: 0, length: object.head.lengthBytes });
@@ -90,7 +95,7 @@ describe("what is asked for", () => {
 });
 
 describe("what is written", () => {
-  test("of a whole object, everything", async () => {
+  test("of all ranges, everything", async () => {
     const { job, asked, written } = start(all);
     for (const range of asked) await job.take(range.number, bytesOf(range), "a");
     expect(written).toEqual(all.map((i) => `/${i}`));
@@ -121,10 +126,10 @@ describe("what is written", () => {
 describe("what no region has right", () => {
   test("is asked for again frame by frame, and only what is bad everywhere is lost", async () => {
     const { job, asked, written } = start(all);
-    job.unavailable(0);
-    expect(asked.length).toBe(1 + 1 + FRAMES);
-    for (const range of asked.slice(1)) {
-      if (range.number === 5) job.unavailable(range.number);
+    for (const { number } of asked.slice(1)) job.unavailable(number);
+    expect(asked.length).toBe(3 + FRAMES);
+    for (const range of [...asked.slice(0, 1), ...asked.slice(3)]) {
+      if (range.number === 6) job.unavailable(range.number);
       else await job.take(range.number, bytesOf(range), "a");
     }
     expect(job.isOver).toBe(true);
