@@ -6,6 +6,8 @@ import { MANIFEST_HEAD_BYTES, OBJECT_LIST_BYTES_MAX, parseObjectList, type Liste
 import { keyPrefix, objectKey, parseObjectKey, type KeyKind } from "../format/object-key.ts";
 import { newestFirst, type SeenArchive } from "../policy/latest.ts";
 import type { StoredObject } from "../storage/object-store.ts";
+import { KIB } from "../units.ts";
+import type { EarlyListings } from "./early-listings.ts";
 import type { Region } from "./region.ts";
 import { ManifestFault, verifyHead, type Trust } from "./trust.ts";
 
@@ -20,7 +22,9 @@ export type LostRegion = { region: Region; error: unknown };
 
 export type Survey = { archives: SeenArchive[]; faulty: FaultyManifest[]; lost: LostRegion[] };
 
-const HEADS_AT_ONCE = 16;
+const HEADS_AT_ONCE = 32;
+/** The newest manifest is most often wanted whole; up to this size it comes with its head. */
+const NEWEST_BYTES = 256 * KIB;
 
 /** Ids of one kind of a host in a region, with what the listing says of them. Foreign keys are left out. */
 export async function listObjects(region: Region, host: string, kind: KeyKind, signal?: AbortSignal): Promise<Map<string, StoredObject>> {
@@ -52,13 +56,16 @@ export async function surveyHost(
   trust: Trust,
   kind: "archive" | "checkpoint" = "archive",
   signal?: AbortSignal,
+  early?: EarlyListings,
 ): Promise<Survey> {
   const survey: Survey = { archives: [], faulty: [], lost: [] };
-  const listings = await askEach(regions, (region) => listObjects(region, host, kind, signal), survey.lost, signal);
+  const listings = await askEach(regions, (region) => early?.get(region, kind) ?? listObjects(region, host, kind, signal), survey.lost, signal);
   const ids = [...new Set(listings.flatMap(({ answer }) => [...answer.keys()]))];
+  // Ids begin with their time.
+  const newest = ids.reduce((last, id) => (id > last ? id : last), "");
   await eachOf(ids, HEADS_AT_ONCE, async (id) => {
     const holders = listings.filter(({ answer }) => answer.has(id));
-    await surveyOne(id, holders, { host, trust, kind, signal }, survey);
+    await surveyOne(id, holders, { host, trust, kind, signal, headBytes: id === newest ? NEWEST_BYTES : MANIFEST_HEAD_BYTES }, survey);
   });
   const lost = new Set(survey.lost.map(({ region }) => region.name));
   if (lost.size === regions.length) throw survey.lost[0]?.error;
@@ -80,17 +87,17 @@ export async function askEach<T>(regions: readonly Region[], ask: (region: Regio
   });
 }
 
-type Asked = { host: string; trust: Trust; kind: "archive" | "checkpoint"; signal: AbortSignal | undefined };
+type Asked = { host: string; trust: Trust; kind: "archive" | "checkpoint"; headBytes: number; signal: AbortSignal | undefined };
 
 /** Takes the first region whose head verifies; others count as holders by the size of what they list. */
 async function surveyOne(id: string, holders: readonly Answered<Map<string, StoredObject>>[], asked: Asked, survey: Survey): Promise<void> {
   const bad = new Set<Region>();
   for (const { region } of holders) {
     try {
-      const { header, line } = await readHead(region, id, asked);
+      const { header, line, bytes } = await readHead(region, id, asked);
       const sizeBytes = manifestBytes(line.length, header);
       const regions = holders.filter((holder) => !bad.has(holder.region) && holder.answer.get(id)?.sizeBytes === sizeBytes).map((holder) => holder.region.name);
-      survey.archives.push({ header, sha256: sha256Hex(line), regions });
+      survey.archives.push({ header, sha256: sha256Hex(line), regions, ...(asked.headBytes === NEWEST_BYTES && bytes.length === sizeBytes && { bytes }) });
       return;
     } catch (error) {
       asked.signal?.throwIfAborted();
@@ -108,10 +115,11 @@ function manifestBytes(lineBytes: number, header: ManifestHeader): number {
   return lineBytes + 1 + SIGNATURE_LINE_BYTES + header.objects.size;
 }
 
-async function readHead(region: Region, id: string, { host, trust, kind, signal }: Asked): Promise<{ header: ManifestHeader; line: Buffer }> {
+async function readHead(region: Region, id: string, { host, trust, kind, headBytes, signal }: Asked): Promise<{ header: ManifestHeader; line: Buffer; bytes: Buffer }> {
   const key = objectKey(host, kind, id);
-  const bytes = await region.store.fetchBytes(key, { range: { offset: 0, length: MANIFEST_HEAD_BYTES }, maxBytes: MANIFEST_HEAD_BYTES, signal });
-  return verifyHead(bytes, { type: kind === "archive" ? "manifest" : "checkpoint", host, id }, trust);
+  const bytes = await region.store.fetchBytes(key, { range: { offset: 0, length: headBytes }, maxBytes: headBytes, signal });
+  const { header, line } = verifyHead(bytes, { type: kind === "archive" ? "manifest" : "checkpoint", host, id }, trust);
+  return { header, line, bytes };
 }
 
 /** Reads and checks a whole manifest from bytes. Throws ManifestFault, E_FORMAT. */
@@ -129,6 +137,11 @@ export async function loadManifest(regions: readonly Region[], archive: SeenArch
   const { host, id, type } = archive.header;
   const maxBytes = MANIFEST_HEAD_BYTES + OBJECT_LIST_BYTES_MAX;
   let last: unknown;
+  try {
+    if (archive.bytes !== undefined) return parseManifest(archive.bytes, { type, host, id }, trust);
+  } catch {
+    // Its list is damaged where it came from: reading it anew says so, region by region.
+  }
   for (const region of regions.filter(({ name }) => archive.regions.includes(name))) {
     try {
       const bytes = await region.store.fetchBytes(objectKey(host, type === "manifest" ? "archive" : "checkpoint", id), { maxBytes, signal });

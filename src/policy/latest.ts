@@ -8,6 +8,8 @@ export type SeenArchive = {
   sha256: string;
   /** Names of the regions whose listing shows the manifest at its full size. */
   regions: string[];
+  /** The whole manifest, unchecked behind its head, where it came along. */
+  bytes?: Buffer | undefined;
 };
 
 /** Highest sequence first. */

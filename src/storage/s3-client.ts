@@ -15,11 +15,14 @@ const TIMEOUTS: S3Timeouts = { connectMs: 30_000, inactivityMs: 60_000 };
 
 export type S3Sdk = typeof import("@aws-sdk/client-s3");
 
+/** The `Date` of an answer, ms since the epoch, and when it came, by `performance.now` and by this machine's clock. */
+export type AnswerDate = { serverMs: number; atMs: number; wallMs: number };
+
 export type OpenedClient = {
   sdk: S3Sdk;
   client: S3Client;
-  /** The `Date` of the last answer, ms since the epoch, and when it came, by `performance.now`. */
-  lastDate(): { serverMs: number; atMs: number } | undefined;
+  /** Of the last answer. */
+  lastDate(): AnswerDate | undefined;
 };
 
 /**
@@ -29,9 +32,9 @@ export type OpenedClient = {
 export async function openS3Client(url: S3Url, credentials: S3Credentials, timeouts: Partial<S3Timeouts> = {}, up?: Pacers["up"]): Promise<OpenedClient> {
   const ca = url.ca === undefined ? undefined : await readAuthorities(url.ca);
   const sdk = await import("@aws-sdk/client-s3");
-  let last: { serverMs: number; atMs: number } | undefined;
+  let last: AnswerDate | undefined;
   const handler = watchDates(openHttpHandler({ ...TIMEOUTS, ...timeouts, ca, proxy: url.proxy, up }), (serverMs) => {
-    last = { serverMs, atMs: performance.now() };
+    last = { serverMs, atMs: performance.now(), wallMs: Date.now() };
   });
   const config: S3ClientConfig = {
     requestHandler: handler,

@@ -46,6 +46,7 @@ export type FakeS3Options = {
   tls?: { key: string; cert: string };
   /** Asked once per request, after its body has arrived and its signature was found right. */
   onRequest?: (request: FakeRequest) => Fault | undefined;
+  /** Added to every request. Default 0; `latencyMs` of the server changes it. */
   latencyMs?: number;
   /** Keys in a page of a listing. Default 1000. */
   pageSize?: number;
@@ -53,12 +54,19 @@ export type FakeS3Options = {
 };
 
 /** `status` is that of the answer; undefined where none was sent. */
-export type LoggedRequest = FakeRequest & { bodyBytes: number; status: number | undefined };
+export type LoggedRequest = FakeRequest & {
+  bodyBytes: number;
+  status: number | undefined;
+  /** When its body had arrived and when it was answered, by `performance.now`. */
+  beganMs: number;
+  endedMs: number;
+};
 
 export type FakeS3 = {
   endpoint: string;
   keys: KeyPair;
   requests: LoggedRequest[];
+  latencyMs: number;
   /** Replaces the fault hook. */
   onRequest: (request: FakeRequest) => Fault | undefined;
   /** How far the server's clock is off, ms. */
@@ -81,6 +89,7 @@ export async function startFakeS3(options: FakeS3Options): Promise<FakeS3> {
     endpoint: "",
     keys: options.keys ?? KEYS,
     requests: [],
+    latencyMs: options.latencyMs ?? 0,
     onRequest: options.onRequest ?? (() => undefined),
     clockOffsetMs: 0,
     conditionalPut: options.conditionalPut ?? "honoured",
@@ -98,9 +107,9 @@ export async function startFakeS3(options: FakeS3Options): Promise<FakeS3> {
   const serve = async (message: IncomingMessage, response: ServerResponse): Promise<void> => {
     const body = await readBody(message);
     const request = toFakeRequest(message, body, fake.requests.length);
-    const log: LoggedRequest = { ...request, bodyBytes: body.length, status: undefined };
+    const log: LoggedRequest = { ...request, bodyBytes: body.length, status: undefined, beganMs: performance.now(), endedMs: Number.POSITIVE_INFINITY };
     fake.requests.push(log);
-    if (options.latencyMs !== undefined) await sleep(options.latencyMs);
+    if (fake.latencyMs > 0) await sleep(fake.latencyMs);
     const refusal = checkSignature(message, body, fake.keys, nowMs());
     const fault = refusal === undefined ? fake.onRequest(request) : undefined;
     const settings = { pageSize: options.pageSize ?? 1000, conditionalPut: fake.conditionalPut, nowMs };
@@ -109,6 +118,7 @@ export async function startFakeS3(options: FakeS3Options): Promise<FakeS3> {
     response.setHeader("date", new Date(nowMs()).toUTCString());
     const sent = await send(response, request, fault, carryOut);
     log.status = sent?.status;
+    log.endedMs = performance.now();
   };
   const listener = (message: IncomingMessage, response: ServerResponse): void => {
     // A client that goes away in the middle is part of many tests.

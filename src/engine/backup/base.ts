@@ -1,7 +1,8 @@
 /** What a run builds on: the archive before, and which stored objects may be named again. */
 import { fingerprintSet } from "./recipient-sets.ts";
 import type { Manifest } from "../manifests.ts";
-import { askEach, loadManifest, listObjects, surveyHost, type LostRegion } from "../manifests.ts";
+import { askEach, loadManifest, surveyHost, type LostRegion } from "../manifests.ts";
+import type { EarlyListings } from "../early-listings.ts";
 import type { KnownObject, RunState } from "../../state/run-state.ts";
 import type { SegmentReference } from "../../format/catalog-root.ts";
 import type { Region } from "../region.ts";
@@ -30,11 +31,12 @@ export type Reusable = {
 export async function reusableObjects(
   known: Map<string, KnownObject>,
   regions: readonly Region[],
-  wanted: { host: string; copies: number; volumeRecipients: string[]; catalogRecipients: string[] },
+  wanted: { copies: number; volumeRecipients: string[]; catalogRecipients: string[] },
+  early: EarlyListings,
   lost: LostRegion[],
   signal: AbortSignal,
 ): Promise<Reusable> {
-  const listings = await askEach(regions, (region) => sizesIn(region, wanted.host, signal), lost, signal);
+  const listings = await askEach(regions, (region) => sizesIn(region, early), lost, signal);
   const needed = Math.min(wanted.copies, listings.length);
   const holders = ({ id, sizeBytes }: KnownObject): number => listings.filter(({ answer }) => answer.get(id) === sizeBytes).length;
   const sets = { volume: fingerprintSet(wanted.volumeRecipients).join(), catalog: fingerprintSet(wanted.catalogRecipients).join() };
@@ -49,9 +51,9 @@ export async function reusableObjects(
   };
 }
 
-/** Sizes of the stored objects of a host in a region, by id. */
-async function sizesIn(region: Region, host: string, signal: AbortSignal): Promise<Map<string, number>> {
-  const [volumes, catalogs] = await Promise.all([listObjects(region, host, "volume", signal), listObjects(region, host, "catalog", signal)]);
+/** Sizes of the stored objects in a region, by id. */
+async function sizesIn(region: Region, early: EarlyListings): Promise<Map<string, number>> {
+  const [volumes, catalogs] = await Promise.all([early.get(region, "volume"), early.get(region, "catalog")]);
   return new Map([...volumes, ...catalogs].map(([id, object]) => [id, object.sizeBytes]));
 }
 
@@ -63,9 +65,10 @@ export async function collectKnown(
   host: string,
   trust: Trust,
   signal?: AbortSignal,
+  early?: EarlyListings,
 ): Promise<Map<string, KnownObject>> {
   const known = state.objects();
-  const checkpoints = await newCheckpoints(base, regions, host, trust, signal);
+  const checkpoints = await newCheckpoints(base, regions, host, trust, signal, early);
   for (const manifest of [...checkpoints, ...(base === null ? [] : [base])]) {
     for (const object of knownObjects(manifest)) known.set(object.id, object);
   }
@@ -76,8 +79,8 @@ export async function collectKnown(
  * Checkpoints younger than the last archive: what they name may still be of use. One that no region gives whole is of none,
  * and neither is a region that fails.
  */
-export async function newCheckpoints(base: Manifest | null, regions: readonly Region[], host: string, trust: Trust, signal?: AbortSignal): Promise<Manifest[]> {
-  const { archives } = await surveyHost(regions, host, trust, "checkpoint", signal);
+export async function newCheckpoints(base: Manifest | null, regions: readonly Region[], host: string, trust: Trust, signal?: AbortSignal, early?: EarlyListings): Promise<Manifest[]> {
+  const { archives } = await surveyHost(regions, host, trust, "checkpoint", signal, early);
   const young = archives.filter(({ header }) => header.sequence > (base?.header.sequence ?? 0));
   const loaded = await Promise.allSettled(young.map((checkpoint) => loadManifest(regions, checkpoint, trust, signal)));
   signal?.throwIfAborted();

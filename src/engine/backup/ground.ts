@@ -10,6 +10,7 @@ import { CatalogCache } from "../../state/catalog-cache.ts";
 import { ContentIndex } from "../../state/content-index.ts";
 import type { RunState } from "../../state/run-state.ts";
 import { CatalogReader } from "../catalog-reader.ts";
+import { EarlyListings } from "../early-listings.ts";
 import type { Emit } from "../events.ts";
 import { readHostSetup, refuseIdentities, regionSpecs, type HostSetup } from "../host-setup.ts";
 import { indexCatalog } from "../index-catalog.ts";
@@ -80,23 +81,25 @@ async function surveyGround(order: BackupOrder, setup: HostSetup, state: RunStat
   const paths = statePaths(config.state);
   const cache = new CatalogCache(paths.catalogs);
   emit({ kind: "progress", text: "looking at the regions" });
+  const early = new EarlyListings(regions, config.host, signal);
   const answering = await reachableRegions(regions, config.vault, emit, signal);
-  const survey = await surveyHost(answering, config.host, setup.trust, "archive", signal);
+  const survey = await surveyHost(answering, config.host, setup.trust, "archive", signal, early);
   const surveyed = withoutLost(answering, survey.lost, emit);
   const allAnswer = surveyed.length === regions.length;
   const end = checkChain(survey, state, setup.keys.writer, order, allAnswer);
   if (end === null) refuseForgotten(setup, order);
   if (!order.dryRun) {
     settleIntent(state, survey, allAnswer);
+    if (survey.archives.some((archive) => archive.regions.length < surveyed.length)) early.forgetObjects(surveyed);
     await catchUp(surveyed, survey, config.host, setup.trust, emit, signal);
   }
   const source = new ObjectSource(config.host, surveyed, emit, signal);
   const reader = await SealedReader.create(source, [setup.keys.catalogIdentity]);
   const { manifest, base } = await readBase(survey, { setup, reachable: surveyed, reader, cache, emit }, signal);
-  const known = await collectKnown(state, manifest, surveyed, config.host, setup.trust, signal);
+  const known = await collectKnown(state, manifest, surveyed, config.host, setup.trust, signal, early);
   const lost: LostRegion[] = [];
-  const wanted = { host: config.host, copies: config.copies, volumeRecipients: recipients.volume, catalogRecipients: recipients.catalog };
-  const reusable = await reusableObjects(known, surveyed, wanted, lost, signal);
+  const wanted = { copies: config.copies, volumeRecipients: recipients.volume, catalogRecipients: recipients.catalog };
+  const reusable = await reusableObjects(known, surveyed, wanted, early, lost, signal);
   const reachable = withoutLost(surveyed, lost, emit);
   if (!order.dryRun && reachable.length === regions.length) state.forgetObjects(reusable.gone);
   return { setup, regions, reachable, state, cache, spoolDir: paths.spool, end, base, reusable, recipients };
