@@ -14,7 +14,7 @@ export async function run(context: CommandContext, _args: readonly string[], opt
   const { terminal, env, signal } = context;
   const loaded = loadConfig(configPath(options.config, env, context.uid));
   const { dryRun, takeOver, newChain } = options;
-  const report = await runBackup({ loaded, env, dryRun, takeOver, newChain, emit: emitTo(terminal), signal });
+  const report = await runBackup({ loaded, env, dryRun, takeOver, newChain, inBackground: !terminal.isTerminal, emit: emitTo(terminal), signal });
   if (report.exitStatus === EXIT.failed) terminal.warn("fewer regions than `copies` hold the archive", "Run again when the others answer: they are brought up to date first.");
   if (terminal.wantsJson) terminal.json(documentOf(report));
   else tell(context, report);

@@ -74,6 +74,7 @@ function describe(config: Config): string[] {
     row("state", config.state),
     row("compression", String(config.compressionLevel)),
     row("volumeSize", formatSize(config.volumeSizeBytes)),
-    row("memory", formatSize(config.memoryBytes)),
+    row("memory", config.memoryBytes === null ? "by the cores" : formatSize(config.memoryBytes)),
+    row("readers", config.readers === null ? "by the cores" : String(config.readers)),
   ];
 }

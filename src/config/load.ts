@@ -149,7 +149,8 @@ export function formatConfig(wanted: NewConfig): string {
     "# Defaults, to change when there is a reason.",
     "# compression: 3",
     "# volumeSize: 32MiB",
-    "# memory: 256MiB",
+    "# memory: 128MiB",
+    "# readers: 1",
   ].join("\n")}\n`;
   if (/AGE-SECRET-KEY-|ed25519-secret:/i.test(text)) throw new ColdkeepError("E_CONFIG", "a secret key was about to be written into the configuration");
   parseConfig(text, "the new configuration");

@@ -46,7 +46,10 @@ export type Config = {
   compressionLevel: number;
   volumeSizeBytes: number;
   /** Bytes in flight at the most. */
-  memoryBytes: number;
+  /** Null: by the number of cores. */
+  memoryBytes: number | null;
+  /** Null: as many as there are packers. */
+  readers: number | null;
 };
 
 const DEFAULTS = {
@@ -54,7 +57,6 @@ const DEFAULTS = {
   deadline: "12h",
   compression: 3,
   volumeSize: "32MiB",
-  memory: "256MiB",
 } as const;
 
 /** Turns the ColdkeepError of a parser into an issue at the value's place; its hint goes along. */
@@ -77,6 +79,10 @@ function sizeBetween(min: number, max: number) {
     throw new ColdkeepError("E_CONFIG", `${value} is not between ${formatSize(min)} and ${formatSize(max)}`);
   };
   return z.union([z.string(), z.number()], { error: "must be a size" }).transform(checked(parse));
+}
+
+function optionalSize(min: number, max: number, about: string) {
+  return sizeBetween(min, max).optional().describe(`${about} A size like 64MiB, from ${formatSize(min)} to ${formatSize(max)}.`);
 }
 
 function size(min: number, max: number, fallback: string, about: string) {
@@ -209,17 +215,18 @@ const ConfigKeys = z.strictObject({
   state: path.describe("Folder of the local state, a cache that can be rebuilt."),
   compression: z.int().min(1).max(19).prefault(DEFAULTS.compression).describe("zstd level, 1 to 19."),
   volumeSize: size(8 * MIB, 512 * MIB, DEFAULTS.volumeSize, "Size of a stored volume."),
-  memory: size(64 * MIB, 16 * GIB, DEFAULTS.memory, "Bytes in flight at the most."),
+  memory: optionalSize(64 * MIB, 16 * GIB, "Bytes of volumes in the making and on their way, at the most. Default: one and a half volumes for each core, at least three."),
+  readers: z.int().min(1).max(64).optional().describe("How many threads read sources at once. Default: one for each core; 1 suits a single spinning disk."),
 });
 
 /** The configuration as it is written, and what the program makes of it. */
 export const ConfigSchema = ConfigKeys.transform((value, context): Config => {
-  const { copies: wanted, compression, volumeSize, memory, ...same } = value;
+  const { copies: wanted, compression, volumeSize, memory, readers, ...same } = value;
   const copies = requiredCopies(wanted, value.regions.length);
   if (copies > value.regions.length) {
     context.addIssue({ code: "custom", path: ["copies"], message: `asks for ${copies} copies, but there are ${value.regions.length} regions` });
   }
-  return { ...same, copies, compressionLevel: compression, volumeSizeBytes: volumeSize, memoryBytes: memory };
+  return { ...same, copies, compressionLevel: compression, volumeSizeBytes: volumeSize, memoryBytes: memory ?? null, readers: readers ?? null };
 });
 
 /** The keys that may stand in the map at a path of the configuration. */

@@ -27,6 +27,20 @@ export type Libc = {
   setTimes(file: FileRef, time: FileTime): void;
   /** statx(2) without following a link: the kernel's `struct statx` in a buffer that the next call overwrites; null when it fails. */
   statx(file: FileRef): Buffer | null;
+  /**
+   * Reads at `position` what lies in the page cache, without waiting for a disk (preadv2 with RWF_NOWAIT); returns the bytes
+   * read, 0 where nothing is cached or the file system cannot tell.
+   */
+  readCached(fd: number, target: Buffer, length: number, position: number): number;
+  /**
+   * Which pages of a range the page cache holds (mincore(2)): one byte a page from the one that `offset` lies in, its lowest bit
+   * set. Null where the kernel does not tell; of a file that is neither one's own nor writable it says that all are.
+   */
+  cachedPages(fd: number, offset: number, length: number): Buffer | null;
+  /** Bytes of a page. */
+  readonly pageBytes: number;
+  /** Puts this thread, and those it starts later, last in the line for disks of the best-effort class (ioprio_set(2)). False where that failed. */
+  lowerIoPriority(): boolean;
   /** Tells the kernel that cached pages of the range will not be needed again. */
   adviseDontNeed(fd: number, offset: number, length: number): void;
 };
@@ -40,6 +54,15 @@ const AT_EMPTY_PATH = 0x1000;
 const STATX_BASIC_STATS = 0x7ff;
 const STATX_BYTES = 256;
 const PATH_BYTES_MAX = 4096;
+const RWF_NOWAIT = 0x8;
+const PROT_NONE = 0;
+const MAP_SHARED = 1;
+const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
+const IOPRIO_WHO_PROCESS = 1n;
+/** Class 2, best effort, and its lowest level. */
+const IOPRIO_LAST = (2n << 13n) | 7n;
+/** Number of ioprio_set, which the C library has no function for. */
+const IOPRIO_SET: Record<string, bigint> = { x64: 251n, arm64: 30n, riscv64: 30n, loong64: 30n, ppc64: 273n, s390x: 282n };
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 const POSIX_FADV_DONTNEED = 4;
@@ -61,6 +84,12 @@ const DEFINITIONS = {
   fremovexattr: { return: "i32", arguments: ["i32", "pointer"] },
   utimensat: { return: "i32", arguments: ["i32", "pointer", "pointer", "i32"] },
   futimens: { return: "i32", arguments: ["i32", "pointer"] },
+  mmap: { return: "u64", arguments: ["u64", "u64", "i32", "i32", "i32", "i64"] },
+  mincore: { return: "i32", arguments: ["u64", "u64", "pointer"] },
+  munmap: { return: "i32", arguments: ["u64", "u64"] },
+  getpagesize: { return: "i32", arguments: [] },
+  preadv2: { return: "i64", arguments: ["i32", "pointer", "i32", "i64", "i32"] },
+  syscall: { return: "i64", arguments: ["i64", "i64", "i64", "i64"] },
   statx: { return: "i32", arguments: ["i32", "pointer", "i32", "u32", "pointer"] },
   posix_fadvise: { return: "i32", arguments: ["i32", "i64", "i64", "i32"] },
 } as const;
@@ -85,7 +114,7 @@ function openLibrary() {
     const ffi = process.getBuiltinModule("node:ffi");
     const { lib, functions } = ffi.dlopen("libc.so.6", DEFINITIONS);
     const errnoAt = functions.__errno_location();
-    return { lib, functions, errno: (): number => ffi.getInt32(errnoAt) };
+    return { lib, functions, errno: (): number => ffi.getInt32(errnoAt), pointerTo: (buffer: Buffer): bigint => ffi.getRawPointer(buffer) };
   } catch {
     return null;
   }
@@ -149,6 +178,34 @@ function statxCall({ functions }: Library): Libc["statx"] {
   };
 }
 
+function readCachedCall({ functions, pointerTo }: Library): Libc["readCached"] {
+  /** struct iovec: where, and how much. */
+  const vector = new BigUint64Array(2);
+  return (fd, target, length, position) => {
+    vector[0] = pointerTo(target);
+    vector[1] = BigInt(length);
+    const got = functions.preadv2(fd, vector, 1, BigInt(position), RWF_NOWAIT);
+    return got < 0n ? 0 : Number(got);
+  };
+}
+
+function cachedPagesCall({ functions }: Library): Libc["cachedPages"] {
+  const pageBytes = functions.getpagesize();
+  return (fd, offset, length) => {
+    const start = offset - (offset % pageBytes);
+    const pages = Buffer.allocUnsafe(Math.ceil((offset + length - start) / pageBytes));
+    const bytes = BigInt(pages.length * pageBytes);
+    // Nothing is read through the mapping: it only names the range.
+    const address = functions.mmap(0n, bytes, PROT_NONE, MAP_SHARED, fd, BigInt(start));
+    if (address === MAP_FAILED) return null;
+    try {
+      return functions.mincore(address, bytes, pages) === 0 ? pages : null;
+    } finally {
+      functions.munmap(address, bytes);
+    }
+  };
+}
+
 function bind(library: Library): Libc {
   const { functions, errno } = library;
   const mknod = findMakeNode(library.lib);
@@ -162,6 +219,13 @@ function bind(library: Library): Libc {
   return {
     ...xattrCalls(library),
     statx: statxCall(library),
+    readCached: readCachedCall(library),
+    cachedPages: cachedPagesCall(library),
+    pageBytes: functions.getpagesize(),
+    lowerIoPriority() {
+      const number = IOPRIO_SET[process.arch];
+      return number !== undefined && functions.syscall(number, IOPRIO_WHO_PROCESS, 0n, IOPRIO_LAST) === 0n;
+    },
     seekData: (fd, offset) => seek(fd, offset, SEEK_DATA),
     seekHole: (fd, offset) => seek(fd, offset, SEEK_HOLE),
     makeNode(path, mode, dev) {

@@ -4,7 +4,7 @@ import { messageOf, systemCode } from "../errors.ts";
 import type { Xattr } from "../format/entry.ts";
 import { libc, type FileRef } from "./libc.ts";
 import { withReachablePath } from "./long-path.ts";
-import { fstatText, isSameFile, type Stat } from "./stat.ts";
+import { type FileIdentity, fstatText, isThatFile, type Stat } from "./stat.ts";
 
 /** open(2), Linux; of the processors Node runs on, all that `libc` knows share the number. */
 const O_NOATIME = 0o1000000;
@@ -41,8 +41,8 @@ function openQuietly(path: string | Buffer): number {
   }
 }
 
-/** Opens what the walk saw at `path`. The caller closes `fd`. Throws ReadRace when it is gone, another file or unreadable. */
-export function openForReading(path: string, expected: Stat): { fd: number; stat: Stat } {
+/** Opens the regular file that the walk saw at `path`. The caller closes `fd`. Throws ReadRace when it is gone, another file or unreadable. */
+export function openForReading(path: string, expected: FileIdentity): { fd: number; stat: Stat } {
   let fd: number;
   try {
     fd = withReachablePath(path, openQuietly);
@@ -52,7 +52,7 @@ export function openForReading(path: string, expected: Stat): { fd: number; stat
   }
   try {
     const stat = fstatText(fd);
-    if (!isSameFile(stat, expected)) throw new ReadRace("swapped", "ESTALE", `${path} is another file than a moment ago`);
+    if (!isThatFile(stat, expected)) throw new ReadRace("swapped", "ESTALE", `${path} is another file than a moment ago`);
     return { fd, stat };
   } catch (error) {
     closeSync(fd);

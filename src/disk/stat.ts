@@ -143,6 +143,14 @@ export function fstatText(fd: number): Stat {
   return fastStat(fd) ?? statFrom(fstatSync(fd, { bigint: true }));
 }
 
+/** What tells one regular file from another. */
+export type FileIdentity = Pick<Stat, "ino" | "dev">;
+
+/** Whether a stat is of that regular file. */
+export function isThatFile(stat: Stat, { ino, dev }: FileIdentity): boolean {
+  return stat.type === "file" && stat.ino === ino && stat.dev === dev;
+}
+
 /** Whether two stats are of the same inode and kind. */
 export function isSameFile(a: Stat, b: Stat): boolean {
   return a.ino === b.ino && a.dev === b.dev && a.type === b.type;

@@ -1,6 +1,7 @@
 /** Learns from a catalog where content lies: what a host does when its state is lost. */
 import { isContinuation, type Extent } from "../format/entry.ts";
 import type { ContentIndex, ContentPlace } from "../state/content-index.ts";
+import { packPieces } from "../state/piece-records.ts";
 import { runChunks } from "./backup/extents.ts";
 import type { CatalogReader } from "./catalog-reader.ts";
 
@@ -13,7 +14,7 @@ export async function indexCatalog(catalog: CatalogReader, index: ContentIndex):
   const held = new Map<string, [string, ContentPlace][]>();
   let count = 0;
   const flush = (): void => {
-    for (const [volume, pieces] of held) index.add(volume, pieces);
+    for (const [volume, pieces] of held) index.add(volume, [packPieces(pieces)]);
     held.clear();
   };
   for (const line of catalog.lines(segments)) {

@@ -147,14 +147,21 @@ function parseContinuation(fields: Fields): Continuation {
   return { path: pathText(fields, "path"), at: count(fields["at"], "at"), extents: parseExtents(fields["extents"]) };
 }
 
-/** One line of a segment. Throws E_FORMAT. */
-export function parseCatalogLine(line: string): CatalogLine {
-  let value: unknown;
+/** Extents as `encodeExtents` writes them. Throws E_FORMAT. */
+export function parseExtentsText(text: string): Extent[] {
+  return parseExtents(parseJson(text));
+}
+
+function parseJson(text: string): unknown {
   try {
-    value = JSON.parse(line);
+    return JSON.parse(text);
   } catch {
     fail("not JSON");
   }
-  const fields = asFields(value, "not an object");
+}
+
+/** One line of a segment. Throws E_FORMAT. */
+export function parseCatalogLine(line: string): CatalogLine {
+  const fields = asFields(parseJson(line), "not an object");
   return fields["at"] === undefined ? parseEntry(fields) : parseContinuation(fields);
 }

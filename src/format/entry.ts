@@ -84,7 +84,8 @@ function encodeExtent(extent: Extent): string {
   return `${start}"chunks":[${extent.chunks.map(([length, sha256]) => `[${length},"${sha256}"]`).join(",")}]}`;
 }
 
-function encodeExtents(extents: readonly Extent[]): string {
+/** Extents as a catalog line has them. */
+export function encodeExtents(extents: readonly Extent[]): string {
   return `[${extents.map(encodeExtent).join(",")}]`;
 }
 
@@ -124,7 +125,12 @@ export function encodeEntry(e: Entry): string {
   return `${line}}`;
 }
 
+/** One continuation line without its line feed, of extents that `encodeExtents` wrote. */
+export function continuationLine(path: string, at: number, extents: string): string {
+  return `{${text("path", path)},"at":${at},"extents":${extents}}`;
+}
+
 /** One continuation line without its line feed. */
-export function encodeContinuation(c: Continuation): string {
-  return `{${text("path", c.path)},"at":${c.at},"extents":${encodeExtents(c.extents)}}`;
+export function encodeContinuation({ path, at, extents }: Continuation): string {
+  return continuationLine(path, at, encodeExtents(extents));
 }

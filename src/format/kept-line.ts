@@ -5,6 +5,9 @@
  */
 import { ID_LENGTH } from "./id.ts";
 
+const AT = '"at":';
+/** No JSON string holds this: its quotes would have backslashes. */
+const NAMED = '{"volume":"';
 const DIGEST = ',"sha256":"';
 const BEHIND_XATTRS = `]${DIGEST}`;
 const EXTENT = '","extents":[{"volume":"';
@@ -17,7 +20,19 @@ function pathEnd(raw: string): number {
 
 /** Whether a line is a continuation line, judged by the field behind its path. */
 export function isContinuationText(raw: string): boolean {
-  return raw.startsWith('"at":', pathEnd(raw) + 2);
+  return raw.startsWith(AT, pathEnd(raw) + 2);
+}
+
+/** The place in its file, bytes, that a continuation line is for. */
+export function continuationPlace(raw: string): number {
+  return Number.parseInt(raw.slice(pathEnd(raw) + 2 + AT.length, pathEnd(raw) + 2 + AT.length + 16), 10);
+}
+
+/** Every volume a continuation line names. */
+export function volumesNamed(raw: string): Set<string> {
+  const named = new Set<string>();
+  for (let at = raw.indexOf(NAMED); at >= 0; at = raw.indexOf(NAMED, at + ID_LENGTH)) named.add(raw.slice(at + NAMED.length, at + NAMED.length + ID_LENGTH));
+  return named;
 }
 
 /** The path of a line whose path is UTF-8 text without escapes; undefined where it must be parsed. */

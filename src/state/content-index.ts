@@ -7,22 +7,21 @@ import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import type { ContentFilter } from "./content-filter.ts";
 import { StateDatabase, stateFault } from "./database.ts";
+import { DIGEST_BYTES, PIECE_BYTES, type PiecePlace, readPlace } from "./piece-records.ts";
 
 /** Where one piece of content lies. */
-export type ContentPlace = { volume: string; frame: readonly [number, number]; offset: number; length: number };
+export type ContentPlace = PiecePlace & { volume: string };
 
+/** A piece is its record (piece-records.ts) in two columns, with a check over it and its volume. */
 const SCHEMA = `
+  DROP TABLE IF EXISTS content;
   CREATE TABLE IF NOT EXISTS volume (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE);
-  CREATE TABLE IF NOT EXISTS content (
-    sha256 BLOB PRIMARY KEY, volume INTEGER NOT NULL, position INTEGER NOT NULL, frame INTEGER NOT NULL,
-    offset INTEGER NOT NULL, length INTEGER NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS piece (sha256 BLOB PRIMARY KEY, volume INTEGER NOT NULL, place BLOB NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL);`;
 
-const FIND = "SELECT volume.id, position, frame, offset, length, crc FROM content JOIN volume ON number = content.volume WHERE sha256 = ?";
-const INSERT = "INSERT OR REPLACE INTO content VALUES (?, ?, ?, ?, ?, ?, ?)";
+const FIND = "SELECT volume.id, place, crc FROM piece JOIN volume ON number = piece.volume WHERE sha256 = ?";
+const INSERT = "INSERT OR REPLACE INTO piece VALUES (?, ?, ?, ?)";
 const SET_FACT = "INSERT OR REPLACE INTO fact VALUES (?, ?)";
-
-type Row = { id: string; position: number; frame: number; offset: number; length: number; crc: number };
 
 export class ContentIndex {
   readonly #directory: string;
@@ -37,23 +36,25 @@ export class ContentIndex {
 
   /** The place of a digest, if it is known and its row is sound. */
   find(sha256: string): ContentPlace | undefined {
-    const row: unknown = this.#database.run(() => this.#database.statement(FIND).get(Buffer.from(sha256, "hex")));
-    if (row === undefined) return undefined;
-    // The columns are typed by the statement above; the check below covers their values.
-    const { id, position, frame, offset, length, crc } = row as Row;
-    const place: ContentPlace = { volume: id, frame: [position, frame], offset, length };
-    return rowCheck(sha256, place) === crc ? place : undefined;
+    const digest = Buffer.from(sha256, "hex");
+    const row = this.#database.run(() => this.#database.statement(FIND).get(digest));
+    const { id, place, crc } = row ?? {};
+    if (typeof id !== "string" || !(place instanceof Uint8Array)) return undefined;
+    const record = Buffer.concat([digest, place]);
+    return record.length === PIECE_BYTES && check(record, id) === crc ? { volume: id, ...readPlace(record, 0) } : undefined;
   }
 
-  /** Adds the content of one volume, known from now on. One transaction. Throws E_DISK. */
-  add(volume: string, pieces: Iterable<readonly [sha256: string, place: ContentPlace]>): void {
+  /** Adds the content of one volume, known from now on, as records. One transaction. Throws E_DISK. */
+  add(volume: string, batches: Iterable<Buffer>): void {
     this.#database.transaction(() => {
       this.#forgetFilter();
       const number = this.#volumeNumber(volume);
       const insert = this.#database.statement(INSERT);
-      for (const [sha256, place] of pieces) {
-        const [position, frame] = place.frame;
-        insert.run(Buffer.from(sha256, "hex"), number, position, frame, place.offset, place.length, rowCheck(sha256, place));
+      for (const records of batches) {
+        for (let at = 0; at < records.length; at += PIECE_BYTES) {
+          const record = records.subarray(at, at + PIECE_BYTES);
+          insert.run(record.subarray(0, DIGEST_BYTES), number, record.subarray(DIGEST_BYTES), check(record, volume));
+        }
       }
     });
     this.#added = true;
@@ -62,7 +63,7 @@ export class ContentIndex {
   /** Forgets everything, for `state rebuild`. */
   clear(): void {
     this.#database.transaction(() => {
-      for (const table of ["content", "volume", "fact"]) this.#database.statement(`DELETE FROM ${table}`).run();
+      for (const table of ["piece", "volume", "fact"]) this.#database.statement(`DELETE FROM ${table}`).run();
     });
   }
 
@@ -70,12 +71,12 @@ export class ContentIndex {
    * Whether everything the archives hold is known here: not in a new or lost database, nor where learning was cut short.
    */
   get isLearnt(): boolean {
-    return this.#fact("learnt") !== undefined;
+    return this.#fact("pieces learnt") !== undefined;
   }
 
   /** Everything the archives hold was added. */
   noteLearnt(): void {
-    this.#database.run(() => this.#database.statement(SET_FACT).run("learnt", "yes"));
+    this.#database.run(() => this.#database.statement(SET_FACT).run("pieces learnt", "yes"));
   }
 
   /** Fills the filter with every known digest, from its saved form where that is current. */
@@ -86,7 +87,7 @@ export class ContentIndex {
       return;
     }
     this.#database.run(() => {
-      for (const row of this.#database.statement("SELECT sha256 FROM content").iterate()) {
+      for (const row of this.#database.statement("SELECT sha256 FROM piece").iterate()) {
         const sha256 = row["sha256"];
         if (sha256 instanceof Uint8Array) filter.add(Buffer.from(sha256).toString("hex"));
       }
@@ -141,6 +142,6 @@ export class ContentIndex {
   }
 }
 
-function rowCheck(sha256: string, place: ContentPlace): number {
-  return crc32(`${sha256} ${place.volume} ${place.frame[0]} ${place.frame[1]} ${place.offset} ${place.length}`);
+function check(record: Buffer, volume: string): number {
+  return crc32(record, crc32(volume));
 }

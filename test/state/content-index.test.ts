@@ -4,6 +4,7 @@ import { DatabaseSync } from "node:sqlite";
 import { describe, expect, test } from "vitest";
 import { ContentFilter } from "../../src/state/content-filter.ts";
 import { ContentIndex, type ContentPlace } from "../../src/state/content-index.ts";
+import { packPieces } from "../../src/state/piece-records.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 const VOLUME = "20261123t010203004z-abcdefghijklmnop";
@@ -21,7 +22,7 @@ function withIndex<T>(dir: string, work: (index: ContentIndex) => T): T {
 
 function fill(dir: string, count: number): void {
   withIndex(dir, (index) => {
-    index.add(VOLUME, Array.from({ length: count }, (_, i) => [digest(i), place(i)] as const));
+    index.add(VOLUME, [packPieces(Array.from({ length: count }, (_, i) => [digest(i), place(i)] as const))]);
     index.noteLearnt();
   });
 }
@@ -33,7 +34,7 @@ describe("ContentIndex", () => {
     withIndex(dir, (index) => {
       expect(index.find(digest(7))).toEqual(place(7));
       expect(index.find(digest(100))).toBeUndefined();
-      index.add(VOLUME, [[digest(7), place(70)]]);
+      index.add(VOLUME, [packPieces([[digest(7), place(70)]])]);
       expect(index.find(digest(7))).toEqual(place(70));
     });
   });
@@ -42,7 +43,7 @@ describe("ContentIndex", () => {
     const dir = tempDir();
     withIndex(dir, (index) => {
       expect(index.isLearnt).toBe(false);
-      index.add(VOLUME, [[digest(1), place(1)]]);
+      index.add(VOLUME, [packPieces([[digest(1), place(1)]])]);
       expect(index.isLearnt).toBe(false);
       index.noteLearnt();
     });
@@ -54,11 +55,11 @@ describe("ContentIndex", () => {
     });
   });
 
-  test.each(["offset = offset + 1", "crc = 1", "position = 9007199254740993", "volume = 2"])("a row with %s is not believed", (change) => {
+  test.each(["place = place || x'00'", "place = zeroblob(18)", "place = 7", "crc = 1", "volume = 2"])("a row with %s is not believed", (change) => {
     const dir = tempDir();
     fill(dir, 3);
     const database = new DatabaseSync(join(dir, "content.db"));
-    database.exec(`INSERT INTO volume VALUES (2, '20261123t010203004z-ponmlkjihgfedcba'); UPDATE content SET ${change} WHERE sha256 = x'${digest(1)}'`);
+    database.exec(`INSERT INTO volume VALUES (2, '20261123t010203004z-ponmlkjihgfedcba'); UPDATE piece SET ${change} WHERE sha256 = x'${digest(1)}'`);
     database.close();
     withIndex(dir, (index) => expect(index.find(digest(1))).toBeUndefined());
   });
@@ -70,7 +71,7 @@ describe("ContentIndex", () => {
     withIndex(dir, (index) => {
       expect(index.isLearnt).toBe(false);
       expect(index.find(digest(1))).toBeUndefined();
-      index.add(VOLUME, [[digest(1), place(1)]]);
+      index.add(VOLUME, [packPieces([[digest(1), place(1)]])]);
       expect(index.find(digest(1))).toEqual(place(1));
     });
   });
@@ -86,7 +87,7 @@ describe("ContentIndex", () => {
       withIndex(dir, (index) => {
         if (operation === "find") for (let i = 0; i < 50; i++) index.find(digest(i * 397));
         if (operation === "filter") index.loadFilter(new ContentFilter());
-        index.add(VOLUME, [[digest(30_000), place(3)]]);
+        index.add(VOLUME, [packPieces([[digest(30_000), place(3)]])]);
         expect(index.find(digest(30_000))).toEqual(place(3));
       });
     }
@@ -104,7 +105,7 @@ describe("the saved filter", () => {
     withIndex(dir, (index) => {
       const filter = new ContentFilter();
       index.loadFilter(filter);
-      index.add(VOLUME, [[digest(50), place(50)]]);
+      index.add(VOLUME, [packPieces([[digest(50), place(50)]])]);
       filter.add(digest(50));
       // Known to the saved filter alone: shows below whether it was read.
       filter.add(digest(999));
@@ -120,13 +121,13 @@ describe("the saved filter", () => {
   test.each(["stale", "damaged", "missing"])("one that is %s is made anew from the table", (kind) => {
     const dir = tempDir();
     withIndex(dir, (index) => {
-      index.add(VOLUME, [[digest(1), place(1)]]);
+      index.add(VOLUME, [packPieces([[digest(1), place(1)]])]);
       const filter = new ContentFilter();
       filter.add(digest(999));
       index.saveFilter(filter);
     });
     const path = join(dir, "content.filter");
-    if (kind === "stale") withIndex(dir, (index) => index.add(VOLUME, [[digest(2), place(2)]]));
+    if (kind === "stale") withIndex(dir, (index) => index.add(VOLUME, [packPieces([[digest(2), place(2)]])]));
     if (kind === "damaged") writeFileSync(path, Buffer.alloc(statSync(path).size, 1));
     if (kind === "missing") rmSync(path);
     const loaded = new ContentFilter();

@@ -16,6 +16,7 @@ import type {
   SealedCatalog,
   SealRequest,
 } from "./messages.ts";
+import { ReadingTurns } from "./reading-turns.ts";
 import { volumeBufferBytes } from "./volume-writer.ts";
 
 /** Volumes above this go through a file instead of memory. */
@@ -24,8 +25,11 @@ const PACKERS_MAX = 8;
 
 export type CrewPlan = {
   scan: Omit<ScanSetup, "packerPorts" | "filter">;
-  packer: Omit<PackerSetup, "scanPort" | "filter">;
-  memoryBytes: number;
+  packer: Omit<PackerSetup, "scanPort" | "filter" | "readingTurns">;
+  /** Null: by the number of cores. */
+  memoryBytes: number | null;
+  /** How many packers read at once; null: all of them. */
+  readers: number | null;
   /** Target size of the next volume, bytes. */
   nextTargetBytes(): number;
   /** Stores a volume everywhere; resolves when its bytes are no longer needed. */
@@ -33,9 +37,15 @@ export type CrewPlan = {
   onScan(message: Extract<ScanToMain, { kind: "progress" | "problem" }>): void;
 };
 
-/** Half the memory is for volumes on their way to the regions, the other half for those being made and received. */
-function packerCount(memoryBytes: number, volumeBytes: number): number {
-  const affordable = Math.max(1, Math.floor(memoryBytes / 2 / volumeBufferBytes(volumeBytes)));
+/** Volumes that may be in memory at once, being made or on their way to the regions: by default three for every two cores. */
+function buffersFor(memoryBytes: number | null, volumeBytes: number): number {
+  if (memoryBytes === null) return Math.max(3, Math.ceil(1.5 * Math.min(availableParallelism(), PACKERS_MAX)));
+  return Math.max(2, Math.floor(memoryBytes / volumeBufferBytes(volumeBytes)));
+}
+
+/** One a core, as long as a volume can be on its way while each of them makes another. */
+function packerCount(memoryBytes: number | null, volumeBytes: number): number {
+  const affordable = volumeBytes > SPOOL_ABOVE_BYTES ? PACKERS_MAX : buffersFor(memoryBytes, volumeBytes) - 1;
   return Math.min(availableParallelism(), affordable, PACKERS_MAX);
 }
 
@@ -68,8 +78,9 @@ export class Crew {
     this.#scan = startWorker(new URL("./scan.worker.ts", import.meta.url), setup, packerPorts);
     this.#watch(this.#scan);
     this.#scan.on("message", (message: ScanToMain) => this.#fromScan(message));
+    const readingTurns = plan.readers === null || plan.readers >= count ? null : ReadingTurns.of(plan.readers).memory;
     this.#startPackers = () => {
-      for (const { port2 } of channels) this.#startPacker({ ...plan.packer, filter, scanPort: port2 });
+      for (const { port2 } of channels) this.#startPacker({ ...plan.packer, filter, readingTurns, scanPort: port2 });
     };
   }
 
@@ -164,7 +175,7 @@ export class Crew {
   #grant(): void {
     while (this.#wanting.length > 0) {
       const targetBytes = this.#plan.nextTargetBytes();
-      const buffer = targetBytes > SPOOL_ABOVE_BYTES ? null : this.#takeBuffer(volumeBufferBytes(targetBytes));
+      const buffer = targetBytes > SPOOL_ABOVE_BYTES ? null : this.#takeBuffer(targetBytes);
       if (buffer === undefined || (buffer === null && this.#spoolsOut > this.#packers.length)) return;
       if (buffer === null) this.#spoolsOut++;
       const packer = this.#wanting.shift();
@@ -172,16 +183,12 @@ export class Crew {
     }
   }
 
-  #takeBuffer(bytes: number): ArrayBuffer | undefined {
-    const free = this.#free.pop();
-    if (free !== undefined && free.byteLength >= bytes) {
-      this.#buffersOut++;
-      return free;
-    }
-    const limit = Math.max(this.#packers.length, Math.floor(this.#plan.memoryBytes / bytes));
-    if (this.#buffersOut >= limit) return undefined;
+  #takeBuffer(targetBytes: number): ArrayBuffer | undefined {
+    if (this.#buffersOut >= buffersFor(this.#plan.memoryBytes, targetBytes)) return undefined;
     this.#buffersOut++;
-    return new ArrayBuffer(bytes);
+    const bytes = volumeBufferBytes(targetBytes);
+    const free = this.#free.pop();
+    return free !== undefined && free.byteLength >= bytes ? free : new ArrayBuffer(bytes);
   }
 
   #storeVolume(volume: FinishedVolume): void {

@@ -5,8 +5,7 @@ import type { Entry } from "../../format/entry.ts";
 import { CHUNKING_THRESHOLD_BYTES, chunkAverage, spanBytes } from "../../policy/sizing.ts";
 import type { ContentBook } from "./content-book.ts";
 import type { EntryLines } from "./entry-lines.ts";
-import { runChunks } from "./extents.ts";
-import type { KnownChunk, PackResult } from "./messages.ts";
+import type { KnownChunk, PackResult, SpanTask } from "./messages.ts";
 import type { FileResult, PendingFile, SpanResult } from "./pending-file.ts";
 import type { ScanLog } from "./scan-log.ts";
 import type { TaskDispatch } from "./task-dispatch.ts";
@@ -14,17 +13,27 @@ import type { TaskDispatch } from "./task-dispatch.ts";
 /** A file that keeps changing is read this often, then kept as it was read last. */
 const ATTEMPTS_MAX = 2;
 
-/** What is known of a file's content from the archive before. */
-export type Before = { entry: Entry | undefined; chunks: Map<number, KnownChunk[]> };
+/** What is known of a file's content from the archive before: its entry, and its continuation lines by place in the file. */
+export type Before = { entry: Entry | undefined; spans: Map<number, string> };
 
-const NOTHING_BEFORE: Before = { entry: undefined, chunks: new Map() };
+type SpanPlan = { average: number; span: number; previous: Map<number, string> };
+
+/** The tasks of a large file, made as packers come to them: a very large one has many thousands. */
+function* spanTasks(number: number, path: string, { size, blocks, ino, dev }: Stat, { average, span, previous }: SpanPlan): Generator<SpanTask> {
+  const sparse = blocks * 512 < size;
+  for (let at = 0; at < size; at += span) {
+    yield { kind: "span", number, path, ino, dev, at, length: Math.min(span, size - at), average, sparse, previous: previous.get(at) };
+  }
+}
+
+const NOTHING_BEFORE: Before = { entry: undefined, spans: new Map() };
 
 export type UnderWayParts = { book: ContentBook; dispatch: TaskDispatch | null; log: ScanLog; lines: EntryLines };
 
 export class FilesUnderWay {
   readonly #parts: UnderWayParts;
   readonly #files = new Map<number, PendingFile>();
-  readonly #chunking = new Map<number, { average: number; span: number; previous: Map<number, KnownChunk[]> }>();
+  readonly #chunking = new Map<number, SpanPlan>();
   #nextNumber = 0;
   #isStopped = false;
 
@@ -35,7 +44,7 @@ export class FilesUnderWay {
   /** Leaves out what was not handed to a packer yet, and all that is begun from now on. */
   stop(): void {
     this.#isStopped = true;
-    for (const { number } of this.#parts.dispatch?.abandon() ?? []) {
+    for (const number of this.#parts.dispatch?.abandon() ?? []) {
       const file = this.#files.get(number);
       if (file !== undefined && !file.isDone) this.#drop(file);
     }
@@ -57,7 +66,8 @@ export class FilesUnderWay {
     this.#files.set(number, file);
     file.stat = stat;
     file.attempts++;
-    dispatch.add({ kind: "file", number, path: file.path, stat, ...file.names, previous: this.#knownPiece(before.entry) });
+    const { ino, dev, size } = stat;
+    dispatch.add({ kind: "file", number, path: file.path, ino, dev, size, ...file.names, previous: this.#knownPiece(before.entry) });
   }
 
   /** Begins a file whose turn in the walk is over: no more tasks may come that would fill its batch. */
@@ -74,7 +84,7 @@ export class FilesUnderWay {
   }
 
   /** Has a file read in spans. */
-  spans(file: PendingFile, stat: Stat, { entry, chunks: previous }: Before): void {
+  spans(file: PendingFile, stat: Stat, { entry, spans: previous }: Before): void {
     if (this.#parts.dispatch === null) return file.drop();
     this.#parts.book.load();
     const average = chunkAverage(stat.size, entry?.chunking?.average);
@@ -88,19 +98,11 @@ export class FilesUnderWay {
     const plan = this.#chunking.get(number);
     if (plan === undefined) return;
     file.expectSpans(stat, Math.ceil(stat.size / plan.span));
-    const sparse = stat.blocks * 512 < stat.size;
-    for (let at = 0; at < stat.size; at += plan.span) {
-      const length = Math.min(plan.span, stat.size - at);
-      const previous = plan.previous.get(at) ?? [];
-      this.#parts.dispatch?.add({ kind: "span", number, path: file.path, stat, at, length, average: plan.average, sparse, previous });
-    }
-    this.#parts.dispatch?.closeBatch();
+    this.#parts.dispatch?.feed(number, spanTasks(number, file.path, stat, plan));
   }
 
   /** Takes what a packer has to say of a task. */
   take(result: PackResult): void {
-    // What was packed is stored, whatever becomes of the file.
-    if (result.kind === "span") this.#noteChunks(result);
     const file = this.#files.get(result.number);
     if (file === undefined || file.isDone) return;
     switch (result.kind) {
@@ -118,18 +120,8 @@ export class FilesUnderWay {
 
   #whole(file: PendingFile, result: FileResult): void {
     this.#files.delete(result.number);
-    const entry = file.completeWhole(result);
-    if (result.bytesPacked > 0 && entry.sha256 !== undefined && result.extent !== undefined && "length" in result.extent) {
-      const { volume, frame, offset, length } = result.extent;
-      this.#parts.book.note(entry.sha256, { volume, frame, offset, length });
-    }
-    this.#done(file, entry, result);
-  }
-
-  #noteChunks(result: SpanResult): void {
-    for (const extent of result.extents) {
-      if ("chunks" in extent) for (const { sha256, ...place } of runChunks(extent)) this.#parts.book.note(sha256, place);
-    }
+    file.completeWhole(result);
+    this.#done(file, { ...result, bytesRead: result.size });
   }
 
   #span(file: PendingFile, result: SpanResult): void {
@@ -140,8 +132,8 @@ export class FilesUnderWay {
     this.#chunking.delete(result.number);
     this.#files.delete(result.number);
     if (plan === undefined) return;
-    const entry = file.completeSpans(plan.average, plan.span);
-    this.#done(file, entry, { ...result, bytesRead: 0, bytesPacked: 0 });
+    const { size, changed } = file.completeSpans(plan.average, plan.span);
+    this.#done(file, { size, changed: changed === true, bytesRead: 0, bytesPacked: 0, lost: result.lost });
   }
 
   /** A file that changed is read once more: in one piece, should it be small by now. */
@@ -152,12 +144,12 @@ export class FilesUnderWay {
     this.beginNow(file, stat);
   }
 
-  #done(file: PendingFile, entry: Entry, result: { bytesRead: number; bytesPacked: number; lost?: string | undefined }): void {
+  #done(file: PendingFile, done: { size: number; changed: boolean; bytesRead: number; bytesPacked: number; lost?: string | undefined }): void {
     const { log } = this.#parts;
-    log.read(result.bytesRead, result.bytesPacked);
-    log.resized(entry.size - file.walkedBytes);
-    if (entry.changed) log.changedWhileRead(file.path);
-    if (result.lost !== undefined) log.notKept(file.path, result.lost);
+    log.read(done.bytesRead, done.bytesPacked);
+    log.resized(done.size - file.walkedBytes);
+    if (done.changed) log.changedWhileRead(file.path);
+    if (done.lost !== undefined) log.notKept(file.path, done.lost);
   }
 
   #failed(file: PendingFile, result: Extract<PackResult, { kind: "failed" }>): void {

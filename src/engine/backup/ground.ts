@@ -26,6 +26,8 @@ export type BackupOrder = ChainChoice & {
   loaded: LoadedConfig;
   env: Readonly<Record<string, string | undefined>>;
   dryRun: boolean;
+  /** Nobody watches: the run takes a low priority. */
+  inBackground: boolean;
   emit: Emit;
   signal: AbortSignal;
 };

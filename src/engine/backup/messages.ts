@@ -8,56 +8,81 @@
  */
 import type { MessagePort } from "node:worker_threads";
 import type { ReadRaceKind } from "../../disk/read-file.ts";
-import type { Stat } from "../../disk/stat.ts";
+import type { FileIdentity, Stat } from "../../disk/stat.ts";
 import type { Problem, SegmentReference } from "../../format/catalog-root.ts";
-import type { Extent, Xattr } from "../../format/entry.ts";
+import type { Xattr } from "../../format/entry.ts";
 import type { ListedObject, ManifestHeader, RootReference } from "../../format/manifest.ts";
 import type { PortableError } from "../portable-error.ts";
 
 /** Content known to lie in a volume that may be reused. */
 export type KnownChunk = { sha256: string; volume: string; frame: readonly [number, number]; offset: number; length: number };
 
-/** Read a whole small file. */
-export type FileTask = { kind: "file"; number: number; path: string; stat: Stat; user?: string | undefined; group?: string | undefined; previous?: KnownChunk | undefined };
+/** Read a whole small file: the one of this inode, which was walked with this size. */
+export type FileTask = FileIdentity & {
+  kind: "file";
+  number: number;
+  path: string;
+  size: number;
+  user?: string | undefined;
+  group?: string | undefined;
+  previous?: KnownChunk | undefined;
+};
 
 /** Read one span of a large file. */
-export type SpanTask = {
+export type SpanTask = FileIdentity & {
   kind: "span";
   number: number;
   path: string;
-  stat: Stat;
   at: number;
   length: number;
   average: number;
   /** Whether to ask for holes. */
   sparse: boolean;
-  previous: KnownChunk[];
+  /** The continuation line of this span in the archive before, all of whose volumes may be named again. */
+  previous?: string | undefined;
 };
 
 export type PackTask = FileTask | SpanTask;
 
-/** What became of a task. Results come in any order. */
+/** What became of a task. Results come in any order. Catalog text is made where the content is, not in the one thread of the scan. */
 export type PackResult =
   | {
       kind: "file";
       number: number;
-      stat: Stat;
-      xattrs?: Xattr[] | undefined;
-      sha256?: string | undefined;
-      extent?: Extent | undefined;
+      /** Its catalog line. */
+      line: string;
+      size: number;
+      /** Device and inode, `dev:ino`. */
+      inode: string;
+      volume?: string | undefined;
       /** It changed while it was read, twice. */
       changed: boolean;
-      bytesRead: number;
       bytesPacked: number;
       lost?: string | undefined;
     }
-  | { kind: "span"; number: number; at: number; stat: Stat; xattrs?: Xattr[] | undefined; extents: Extent[]; bytesRead: number; bytesPacked: number; endsAt?: number | undefined; lost?: string | undefined }
+  | {
+      kind: "span";
+      number: number;
+      at: number;
+      stat: Stat;
+      xattrs?: Xattr[] | undefined;
+      /** Its extents as the catalog has them, the bytes they cover, and the volumes they name. */
+      extents: string;
+      length: number;
+      volumes: string[];
+      bytesRead: number;
+      bytesPacked: number;
+      endsAt?: number | undefined;
+      lost?: string | undefined;
+    }
   /** Too large by now to be read in one piece. */
   | { kind: "grown"; number: number; stat: Stat }
   | { kind: "failed"; number: number; code: string; message: string; race: ReadRaceKind };
 
-export type PackerToScan = 
+export type PackerToScan =
   | { kind: "results"; results: PackResult[] }
+  /** Where a frame's pieces lie, as records (piece-records.ts). */
+  | { kind: "pieces"; volume: string; records: Uint8Array }
   /** One `tasks` message was worked off. */
   | { kind: "ready" }
   | { kind: "question"; digests: string[] };
@@ -87,6 +112,8 @@ export type PackerSetup = {
   recipientSet: number;
   compressionLevel: number;
   spoolDir: string;
+  /** Where packers take turns at reading; null when all may read at once. */
+  readingTurns: SharedArrayBuffer | null;
 };
 
 export type SourceSpec = { path: string; exclude: string[] };

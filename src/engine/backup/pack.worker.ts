@@ -22,6 +22,7 @@ function toMain(message: PackerToMain, transfer: ArrayBuffer[] = []): void {
 
 const port: PackerPort = {
   results: (results) => toScan({ kind: "results", results }),
+  pieces: (volume, records) => toScan({ kind: "pieces", volume, records }),
   ask: (digests) =>
     new Promise((resolve) => {
       answer = resolve;

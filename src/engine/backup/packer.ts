@@ -5,12 +5,14 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { HeaderSealer } from "../../codec/age-header.ts";
-import { compressFrame } from "../../codec/zstd.ts";
+import { FrameCompressor } from "../../codec/zstd.ts";
 import { ID_RANDOM_BYTES, makeId } from "../../format/id.ts";
 import { ContentFilter } from "../../state/content-filter.ts";
+import { PIECE_BYTES, writePiece } from "../../state/piece-records.ts";
 import { FrameBuilder, type Piece } from "./frame-builder.ts";
 import type { FinishedVolume, KnownChunk, MainToPacker, PackerSetup, PackResult, PackTask } from "./messages.ts";
 import { readFiles } from "./read-files.ts";
+import { ReadingTurns } from "./reading-turns.ts";
 import { readSpan } from "./read-span.ts";
 import { SealedObjectWriter, spoolWindow, VolumeWriter } from "./volume-writer.ts";
 
@@ -25,6 +27,8 @@ export type Candidate = {
 /** What the packer's surroundings do for it. */
 export type PackerPort = {
   results(results: PackResult[]): void;
+  /** Tells where the pieces of a frame lie. */
+  pieces(volume: string, records: Uint8Array): void;
   /** Asks the scan worker for the places of digests; null for what is not known. */
   ask(digests: string[]): Promise<(KnownChunk | null)[]>;
   /** A buffer for the next volume, or leave to spool it; waits while too many bytes are in flight. */
@@ -41,6 +45,8 @@ export class Packer {
   readonly #port: PackerPort;
   readonly #sealer: HeaderSealer;
   readonly #filter: ContentFilter;
+  readonly #compressor: FrameCompressor;
+  readonly #turns: ReadingTurns | null;
   readonly #frame = new FrameBuilder();
   /** Pieces of the open volume by digest: nobody else can know them yet. */
   readonly #recent = new Map<string, Piece>();
@@ -53,6 +59,8 @@ export class Packer {
     this.#port = port;
     this.#sealer = sealer;
     this.#filter = new ContentFilter(setup.filter);
+    this.#compressor = new FrameCompressor(setup.compressionLevel);
+    this.#turns = setup.readingTurns && new ReadingTurns(setup.readingTurns);
   }
 
   static async create(setup: PackerSetup, port: PackerPort): Promise<Packer> {
@@ -65,6 +73,11 @@ export class Packer {
     if (files.length > 0) await readFiles(files, this);
     for (const task of tasks) if (task.kind === "span") await readSpan(task, this);
     this.#sendResolved();
+  }
+
+  /** Does `work`, which reads sources, when it is this packer's turn. */
+  reading<T>(work: () => T): T {
+    return this.#turns === null ? work() : this.#turns.take(work);
   }
 
   /** A place for each of some content, in order, packing what no volume holds yet. */
@@ -111,13 +124,16 @@ export class Packer {
   async flush(): Promise<void> {
     if (!this.#frame.isEmpty) {
       const { bytes, pieces } = this.#frame.take();
-      const frame = compressFrame(bytes, this.#setup.compressionLevel);
+      const frame = this.#compressor.compress(bytes);
       const volume = await this.#volumeFor(frame.length);
       const position = volume.append(frame);
-      for (const piece of pieces) {
+      const records = Buffer.allocUnsafeSlow(pieces.length * PIECE_BYTES);
+      for (const [i, piece] of pieces.entries()) {
         piece.volume = volume.id;
         piece.frame = position;
+        writePiece(records, i * PIECE_BYTES, piece.sha256, { frame: position, offset: piece.offset, length: piece.length });
       }
+      this.#port.pieces(volume.id, records);
     }
     this.#sendResolved();
   }

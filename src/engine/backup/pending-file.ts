@@ -1,7 +1,7 @@
 /** A file whose content is being packed: its catalog lines exist once all its pieces have places. */
 import type { Stat } from "../../disk/stat.ts";
-import type { Entry, Extent, OwnerNames, Xattr } from "../../format/entry.ts";
-import { encodeContinuation, encodeEntry } from "../../format/entry.ts";
+import { continuationLine, encodeEntry, encodeExtents, type Entry, type OwnerNames, type Xattr } from "../../format/entry.ts";
+import { parseExtentsText } from "../../format/entry-parse.ts";
 import { clipExtents, extentsLength, volumesOf } from "./extents.ts";
 import type { PackResult } from "./messages.ts";
 
@@ -16,10 +16,16 @@ function sameTimes(a: Stat, b: Stat): boolean {
 }
 
 /** The part of an entry that every type has. */
-export function entryBase(path: string, stat: Stat, names: OwnerNames, xattrs: Xattr[] | undefined): Entry {
+export function entryBase(path: string, stat: Stat, { user, group }: OwnerNames, xattrs: Xattr[] | undefined): Entry {
   const { type, mode, uid, gid, size, mtime, ctime, ino, dev } = stat;
   if (type === "socket") throw new TypeError("sockets have no entries");
-  return { path, type, mode, uid, gid, ...names, mtime, ctime, ino, dev, size: type === "file" ? size : 0, xattrs };
+  return { path, type, mode, uid, gid, user, group, mtime, ctime, ino, dev, size: type === "file" ? size : 0, xattrs };
+}
+
+/** The first `limit` bytes of a span: what lies behind them is left out. */
+function clipped(text: string, limit: number): { extents: string; length: number; volumes: Set<string> } {
+  const extents = clipExtents(parseExtentsText(text), limit);
+  return { extents: encodeExtents(extents), length: extentsLength(extents), volumes: new Set(volumesOf(extents)) };
 }
 
 export class PendingFile {
@@ -37,7 +43,8 @@ export class PendingFile {
   /** Volumes the lines name. */
   readonly volumes = new Set<string>();
   #spansMissing = 0;
-  #spans = new Map<number, Extent[]>();
+  /** Text of the extents, and the bytes they cover. */
+  #spans = new Map<number, { extents: string; length: number; volumes: string[] }>();
   #xattrs: Xattr[] | undefined;
   #endsAt = Number.POSITIVE_INFINITY;
   #moved = false;
@@ -78,23 +85,17 @@ export class PendingFile {
     this.#endsAt = Number.POSITIVE_INFINITY;
   }
 
-  /** The entry of a file read in one piece. */
-  completeWhole(result: FileResult): Entry {
-    const entry = entryBase(this.path, result.stat, this.names, result.xattrs);
-    this.#keptInode = `${entry.dev}:${entry.ino}`;
-    if (result.sha256 !== undefined && result.extent !== undefined) {
-      entry.sha256 = result.sha256;
-      entry.extents = [result.extent];
-      for (const volume of volumesOf(entry.extents)) this.volumes.add(volume);
-    }
-    if (result.changed) entry.changed = true;
-    this.lines = [{ text: encodeEntry(entry), path: this.path }];
-    return entry;
+  /** Takes a file read in one piece. */
+  completeWhole({ line, inode, volume }: FileResult): void {
+    this.#keptInode = inode;
+    if (volume !== undefined) this.volumes.add(volume);
+    this.lines = [{ text: line, path: this.path }];
   }
 
   /** Takes one span; true when it was the last. */
   addSpan(result: SpanResult): boolean {
-    this.#spans.set(result.at, result.extents);
+    const { extents, length, volumes } = result;
+    this.#spans.set(result.at, { extents, length, volumes });
     this.#spansMissing--;
     if (result.xattrs !== undefined) this.#xattrs = result.xattrs;
     if (result.endsAt !== undefined) this.#endsAt = Math.min(this.#endsAt, result.endsAt);
@@ -124,12 +125,12 @@ export class PendingFile {
   #spanLines(limit: number): { lines: CatalogLineText[]; coveredBytes: number } {
     const lines: CatalogLineText[] = [];
     let covered = 0;
-    for (const [at, all] of [...this.#spans].toSorted((a, b) => a[0] - b[0])) {
+    for (const [at, span] of [...this.#spans].toSorted((a, b) => a[0] - b[0])) {
       if (at !== covered || at >= limit) break;
-      const extents = clipExtents(all, limit - at);
-      lines.push({ text: encodeContinuation({ path: this.path, at, extents }), path: this.path, at });
-      for (const volume of volumesOf(extents)) this.volumes.add(volume);
-      covered += extentsLength(extents);
+      const { extents, length, volumes } = at + span.length <= limit ? span : clipped(span.extents, limit - at);
+      lines.push({ text: continuationLine(this.path, at, extents), path: this.path, at });
+      for (const volume of volumes) this.volumes.add(volume);
+      covered += length;
     }
     return { lines, coveredBytes: covered };
   }

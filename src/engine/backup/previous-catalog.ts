@@ -1,15 +1,15 @@
 /** The catalog of the archive before, read line by line beside the walk; a line is parsed only where its text does not do. */
-import { isContinuation, type Continuation, type Entry } from "../../format/entry.ts";
+import { isContinuation, type Entry } from "../../format/entry.ts";
 import { parseCatalogLine } from "../../format/entry-parse.ts";
-import { isContinuationText, plainPath } from "../../format/kept-line.ts";
+import { continuationPlace, isContinuationText, plainPath } from "../../format/kept-line.ts";
 import type { SegmentReference } from "../../format/catalog-root.ts";
 import type { CatalogCache } from "../../state/catalog-cache.ts";
 
 /** Where a line stands: its number among the lines of its segment. */
 export type StoredPlace = { segment: SegmentReference; lines: readonly string[]; index: number };
 
-/** A continuation line, where it is stored and what it says. */
-export type StoredContinuation = { place: StoredPlace; line: Continuation };
+/** A continuation line, and the place in the file it is for. */
+export type StoredContinuation = { place: StoredPlace; raw: string; at: number };
 
 /**
  * A cursor over entries in order. A segment that is not in the cache, or damaged there, is passed over: its files then count
@@ -57,10 +57,10 @@ export class PreviousCatalog {
 
   /** The continuation lines of the current entry, one at a time; then the cursor stands at the next entry. */
   *takeContinuations(): Generator<StoredContinuation> {
-    const { path } = this;
-    while (this.#next() && isContinuationText(this.raw ?? "")) {
-      const line = parseCatalogLine(this.raw ?? "");
-      if (isContinuation(line) && line.path === path) yield { place: this.place, line };
+    while (this.#next()) {
+      const raw = this.raw ?? "";
+      if (!isContinuationText(raw)) return;
+      yield { place: this.place, raw, at: continuationPlace(raw) };
     }
   }
 

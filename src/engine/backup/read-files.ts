@@ -1,19 +1,21 @@
 /** Reads a batch of small files for a packer; what changes while it is read is read once more, then flagged. */
 import { closeSync } from "node:fs";
-import { openForReading, ReadRace, readFully, readXattrs } from "../../disk/read-file.ts";
-import { fstatText, lstatText, type Stat } from "../../disk/stat.ts";
+import { openForReading, ReadRace, readXattrs } from "../../disk/read-file.ts";
+import { readQuietly } from "../../disk/read-quietly.ts";
+import { type FileIdentity, fstatText, lstatText, type Stat } from "../../disk/stat.ts";
 import { sha256Hex } from "../../codec/digest.ts";
 import { messageOf, systemCode } from "../../errors.ts";
-import type { Xattr } from "../../format/entry.ts";
+import { encodeEntry, type Xattr } from "../../format/entry.ts";
 import { MIB } from "../../units.ts";
 import type { FileTask, PackResult } from "./messages.ts";
 import type { Candidate, Packer, Placed } from "./packer.ts";
+import { entryBase } from "./pending-file.ts";
 
 /** A file that has grown beyond this since the walk is handed back, to be read in spans. */
 const ONE_PIECE_BYTES_MAX = 4 * MIB;
 /** How often a path is looked at again when another file has come to lie there. */
 const SWAPS_MAX = 32;
-const ARENA_BYTES = 12 * MIB;
+const ARENA_BYTES = 6 * MIB;
 
 type Read = { stat: Stat; bytes: Buffer; changed: boolean; xattrs: Xattr[]; lost?: string | undefined };
 
@@ -25,7 +27,7 @@ function sameContent(a: Stat, b: Stat): boolean {
 }
 
 function readOnce(fd: number, before: Stat, target: Buffer): { bytes: Buffer; after: Stat } {
-  const length = readFully(fd, target, 0, Math.min(before.size, target.length), 0);
+  const length = readQuietly(fd, target, 0, Math.min(before.size, target.length), 0);
   return { bytes: target.subarray(0, length), after: fstatText(fd) };
 }
 
@@ -34,7 +36,7 @@ function readOnce(fd: number, before: Stat, target: Buffer): { bytes: Buffer; af
  * It is looked at anew each time, because only a regular file may be opened. Throws ReadRace.
  */
 function openCurrent(task: FileTask): { fd: number; stat: Stat } {
-  let expected: Stat = task.stat;
+  let expected: FileIdentity = task;
   for (let tries = 1; ; tries++) {
     try {
       return openForReading(task.path, expected);
@@ -76,14 +78,21 @@ type Pending = { task: FileTask; read: Read; sha256: string };
 
 /** Reads, places and delivers a batch. */
 export async function readFiles(tasks: readonly FileTask[], packer: Packer): Promise<void> {
-  let pending: Pending[] = [];
+  for (let next = 0; next < tasks.length; ) {
+    const { pending, end } = packer.reading(() => fillArena(tasks, next, packer));
+    await placeFiles(pending, packer);
+    next = end;
+  }
+}
+
+/** Reads files from number `start` on, as many as the arena holds. */
+function fillArena(tasks: readonly FileTask[], start: number, packer: Packer): { pending: Pending[]; end: number } {
+  const pending: Pending[] = [];
   let used = 0;
-  for (const task of tasks) {
-    if (used + Math.max(task.stat.size, MIB) > ARENA_BYTES) {
-      await placeFiles(pending, packer);
-      pending = [];
-      used = 0;
-    }
+  let end = start;
+  for (; end < tasks.length; end++) {
+    const task = tasks[end];
+    if (task === undefined || (end > start && used + Math.max(task.size, MIB) > ARENA_BYTES)) break;
     try {
       const read = readFile(task, arena.subarray(used));
       if ("grown" in read) {
@@ -97,7 +106,7 @@ export async function readFiles(tasks: readonly FileTask[], packer: Packer): Pro
       packer.deliver([], () => result);
     }
   }
-  await placeFiles(pending, packer);
+  return { pending, end };
 }
 
 async function placeFiles(pending: readonly Pending[], packer: Packer): Promise<void> {
@@ -117,8 +126,13 @@ function candidate({ task, read, sha256 }: Pending): Candidate {
 
 function fileResult(task: FileTask, read: Read, place: Placed | undefined): PackResult {
   const { stat, xattrs, changed, lost } = read;
-  const result = { kind: "file", number: task.number, stat, xattrs, changed, bytesRead: stat.size, bytesPacked: place?.bytesPacked ?? 0, lost } as const;
-  if (place === undefined || place.piece.frame === null) return result;
-  const { sha256, volume, frame, offset, length } = place.piece;
-  return { ...result, sha256, extent: { volume, frame, offset, length } };
+  const entry = entryBase(task.path, stat, task, xattrs);
+  if (place !== undefined && place.piece.frame !== null) {
+    const { sha256, volume, frame, offset, length } = place.piece;
+    entry.sha256 = sha256;
+    entry.extents = [{ volume, frame, offset, length }];
+  }
+  if (changed) entry.changed = true;
+  const inode = `${stat.dev}:${stat.ino}`;
+  return { kind: "file", number: task.number, line: encodeEntry(entry), size: stat.size, inode, volume: place?.piece.volume, changed, bytesPacked: place?.bytesPacked ?? 0, lost };
 }

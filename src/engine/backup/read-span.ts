@@ -2,12 +2,15 @@
 import { closeSync } from "node:fs";
 import { cutPoints, maxChunkBytes } from "../../codec/chunker.ts";
 import { sha256Hex } from "../../codec/digest.ts";
-import { dataRegions, openForReading, readFully, readXattrs } from "../../disk/read-file.ts";
+import { dataRegions, openForReading, readXattrs, type Region } from "../../disk/read-file.ts";
+import { readQuietly } from "../../disk/read-quietly.ts";
 import { fstatText } from "../../disk/stat.ts";
+import { encodeExtents, type Extent } from "../../format/entry.ts";
+import { parseCatalogLine } from "../../format/entry-parse.ts";
 import { MIB } from "../../units.ts";
-import { ExtentList } from "./extents.ts";
+import { ExtentList, extentsLength, runChunks, volumesOf } from "./extents.ts";
 import type { Piece } from "./frame-builder.ts";
-import type { SpanTask } from "./messages.ts";
+import type { KnownChunk, SpanTask } from "./messages.ts";
 import type { Candidate, Packer, Placed } from "./packer.ts";
 import { failedResult } from "./read-files.ts";
 
@@ -16,26 +19,33 @@ const PART_BYTES = 16 * MIB;
 const part = Buffer.allocUnsafeSlow(PART_BYTES);
 
 type Item = { zero: number } | { piece: Piece };
-type SpanRead = { items: Item[]; pieces: Piece[]; bytesRead: number; bytesPacked: number; endsAt?: number };
+type SpanRead = { known: ReadonlyMap<string, KnownChunk>; items: Item[]; pieces: Piece[]; bytesRead: number; bytesPacked: number; endsAt?: number };
+
+/** The chunks a continuation line names, by digest. */
+function knownChunks(line: string | undefined): Map<string, KnownChunk> {
+  const parsed = line === undefined ? undefined : parseCatalogLine(line);
+  const chunks = (parsed?.extents ?? []).flatMap((extent) => ("chunks" in extent ? runChunks(extent) : []));
+  return new Map(chunks.map((chunk) => [chunk.sha256, chunk]));
+}
 
 /** Data regions within `[at, at + length)`, in order. */
-function regionsOf(fd: number, task: SpanTask): { offset: number; length: number }[] {
+function regionsOf(fd: number, task: SpanTask): Region[] {
   if (!task.sparse) return [{ offset: task.at, length: task.length }];
   return dataRegions(fd, task.at + task.length, task.at);
 }
 
 /** Chunks one region part by part and places the chunks. Returns the bytes read. */
-async function packRegion(fd: number, region: { offset: number; length: number }, task: SpanTask, span: SpanRead, packer: Packer): Promise<number> {
-  const known = new Map(task.previous.map((chunk) => [chunk.sha256, chunk]));
+async function packRegion(fd: number, region: Region, task: SpanTask, span: SpanRead, packer: Packer): Promise<number> {
   let at = region.offset;
   const end = region.offset + region.length;
   while (at < end) {
     const wanted = Math.min(PART_BYTES, end - at);
-    const got = readFully(fd, part, 0, wanted, at);
+    const from = at;
+    const got = packer.reading(() => readQuietly(fd, part, 0, wanted, from));
     const isLast = got < wanted || at + got === end;
     const cuts = cutPoints(part, 0, got, task.average);
     if (!isLast && cuts.length > 1 && got > 2 * maxChunkBytes(task.average)) cuts.pop();
-    for (const { piece, bytesPacked } of await placed(packer, candidates(cuts, known))) {
+    for (const { piece, bytesPacked } of await placed(packer, candidates(cuts, span.known))) {
       span.bytesPacked += bytesPacked;
       span.pieces.push(piece);
       span.items.push({ piece });
@@ -58,7 +68,7 @@ async function placed(packer: Packer, wanted: Candidate[]): Promise<Placed[]> {
   }
 }
 
-function candidates(cuts: readonly number[], known: ReadonlyMap<string, SpanTask["previous"][number]>): Candidate[] {
+function candidates(cuts: readonly number[], known: ReadonlyMap<string, KnownChunk>): Candidate[] {
   let start = 0;
   return cuts.map((end) => {
     const bytes = part.subarray(start, end);
@@ -69,7 +79,7 @@ function candidates(cuts: readonly number[], known: ReadonlyMap<string, SpanTask
 }
 
 async function packSpan(fd: number, task: SpanTask, packer: Packer): Promise<SpanRead> {
-  const span: SpanRead = { items: [], pieces: [], bytesRead: 0, bytesPacked: 0 };
+  const span: SpanRead = { known: knownChunks(task.previous), items: [], pieces: [], bytesRead: 0, bytesPacked: 0 };
   let at = task.at;
   for (const region of regionsOf(fd, task)) {
     if (region.offset > at) span.items.push({ zero: region.offset - at });
@@ -82,7 +92,7 @@ async function packSpan(fd: number, task: SpanTask, packer: Packer): Promise<Spa
   return span;
 }
 
-function extentsOf(items: readonly Item[]): ExtentList["extents"] {
+function extentsOf(items: readonly Item[]): Extent[] {
   const list = new ExtentList();
   for (const item of items) {
     if ("zero" in item) list.addZero(item.zero);
@@ -91,10 +101,16 @@ function extentsOf(items: readonly Item[]): ExtentList["extents"] {
   return list.extents;
 }
 
+/** What the catalog says of a span once all of its pieces have a place. */
+function textOf(span: SpanRead): { extents: string; length: number; volumes: string[] } {
+  const extents = extentsOf(span.items);
+  return { extents: encodeExtents(extents), length: extentsLength(extents), volumes: [...new Set(volumesOf(extents))] };
+}
+
 /** Reads, places and delivers one span. */
 export async function readSpan(task: SpanTask, packer: Packer): Promise<void> {
   try {
-    const { fd } = openForReading(task.path, task.stat);
+    const { fd } = openForReading(task.path, task);
     try {
       const { xattrs, problem } = readXattrs(fd);
       const span = await packSpan(fd, task, packer);
@@ -106,7 +122,7 @@ export async function readSpan(task: SpanTask, packer: Packer): Promise<void> {
         at: task.at,
         stat,
         xattrs: task.at === 0 ? xattrs : undefined,
-        extents: extentsOf(span.items),
+        ...textOf(span),
         bytesRead: span.bytesRead,
         bytesPacked: span.bytesPacked,
         endsAt,

@@ -1,6 +1,7 @@
 /** One backup: from the walk to a manifest in every region that can take it. */
 import { rmSync } from "node:fs";
 import { CHAIN_NOTE, noteChainBegun } from "../../config/keys.ts";
+import { stepAside } from "../../disk/priority.ts";
 import { ColdkeepError, EXIT, type ExitStatus } from "../../errors.ts";
 import type { Problem } from "../../format/catalog-root.ts";
 import { archiveStatus } from "../../policy/copies.ts";
@@ -118,6 +119,7 @@ class BackupRun {
       },
       packer: { recipients: recipients.volume, recipientSet: 0, compressionLevel: config.compressionLevel, spoolDir },
       memoryBytes: config.memoryBytes,
+      readers: config.readers,
       nextTargetBytes: () => volumeTargetBytes(config.volumeSizeBytes, (base?.manifest.objects.length ?? 0) + this.#written.size),
       store: (volume, confirmed) => this.#store(volume, confirmed),
       onScan: (message) => {
@@ -207,6 +209,7 @@ function interrupted(checkpoint?: string): ColdkeepError {
  */
 export async function runBackup(order: BackupOrder): Promise<BackupReport> {
   const startedAtMs = Date.now();
+  if (order.inBackground) stepAside();
   const stateDir = order.loaded.config.state;
   const setup = await readSafeSetup(order);
   const lock = HostLock.take(stateDir);

@@ -158,6 +158,8 @@ class ScanThread {
       case "results":
         this.#scanner.take(message.results);
         break;
+      case "pieces":
+        return this.#book.note(message.volume, Buffer.from(message.records.buffer, message.records.byteOffset, message.records.byteLength));
       case "ready":
         this.#dispatch?.ready(index);
         break;

@@ -5,23 +5,24 @@
 import type { Owners } from "../../disk/owners.ts";
 import type { Stat } from "../../disk/stat.ts";
 import type { WalkItem } from "../../disk/walk.ts";
-import { encodeHead, encodeTail, type Entry } from "../../format/entry.ts";
-import { keptContent } from "../../format/kept-line.ts";
+import { encodeContinuation, encodeHead, encodeTail, isContinuation, type Entry } from "../../format/entry.ts";
+import { parseCatalogLine } from "../../format/entry-parse.ts";
+import { keptContent, volumesNamed } from "../../format/kept-line.ts";
 import { comparePaths } from "../../format/path-order.ts";
 import { isSettled, isUnchanged } from "../../policy/change.ts";
 import type { ContentBook } from "./content-book.ts";
 import { EntryLines, keepingFault } from "./entry-lines.ts";
-import { extentsLength, runChunks, volumesOf } from "./extents.ts";
+import { volumesOf } from "./extents.ts";
 import { FilesUnderWay } from "./files-under-way.ts";
 import { LineQueue, type StoredLine } from "./line-queue.ts";
-import type { KnownChunk, PackResult } from "./messages.ts";
+import type { PackResult } from "./messages.ts";
 import { PendingFile, type CatalogLineText } from "./pending-file.ts";
 import type { PreviousCatalog } from "./previous-catalog.ts";
 import type { ScanLog } from "./scan-log.ts";
 import type { SegmentWriter } from "./segment-writer.ts";
 import type { TaskDispatch } from "./task-dispatch.ts";
 
-const QUEUE_BYTES_MAX = 48 * 1024 * 1024;
+const QUEUE_BYTES_MAX = 16 * 1024 * 1024;
 
 export type ScannerParts = {
   items: Iterator<WalkItem>;
@@ -203,17 +204,18 @@ export class Scanner {
     const { path } = match;
     const volumes = new Set(volumesOf(match.extents ?? []));
     const lines: StoredLine[] = [{ stored: previous.place, path, volumes }];
-    const chunks = new Map<number, KnownChunk[]>();
+    const spans = new Map<number, string>();
+    const { span = 0 } = match.chunking ?? {};
     let covered = 0;
-    for (const { place, line } of previous.takeContinuations()) {
-      const named = new Set(volumesOf(line.extents));
+    for (const { place, raw, at } of previous.takeContinuations()) {
+      const named = volumesNamed(raw);
       for (const volume of named) volumes.add(volume);
-      chunks.set(line.at, this.#knownChunks(line.extents));
-      lines.push({ stored: place, path, at: line.at, volumes: named });
-      if (line.at === covered) covered += extentsLength(line.extents);
+      spans.set(at, raw);
+      lines.push({ stored: place, path, at, volumes: named });
+      if (at === covered) covered += span;
     }
     // A damaged segment of the cache may have taken lines with it: what is not covered would come back as a hole.
-    const isWhole = match.chunking === undefined || covered === match.size;
+    const isWhole = match.chunking === undefined || covered >= match.size;
     if (isWhole && this.#areReusable(volumes)) {
       for (const line of lines) this.#queue.push({ kind: "stored", line });
       return;
@@ -221,11 +223,19 @@ export class Scanner {
     const file = this.#pending(path, stat, false);
     this.#queue.push({ kind: "file", file });
     if (stat.nlink > 1) this.#firstNames.set(`${stat.dev}:${stat.ino}`, { path, file });
-    this.#underWay.spans(file, stat, { entry: match, chunks });
+    this.#underWay.spans(file, stat, { entry: match, spans: this.#reusable(spans) });
   }
 
-  #knownChunks(extents: NonNullable<Entry["extents"]>): KnownChunk[] {
-    return extents.flatMap((extent) => ("chunks" in extent && this.#parts.book.isReusable(extent.volume) ? runChunks(extent) : []));
+  /** The continuation lines whose content may be named again, in part where some of their volumes are gone. */
+  #reusable(spans: ReadonlyMap<number, string>): Map<number, string> {
+    return new Map([...spans].map(([at, raw]) => [at, this.#areReusable(volumesNamed(raw)) ? raw : this.#reusablePart(raw)]));
+  }
+
+  #reusablePart(raw: string): string {
+    const line = parseCatalogLine(raw);
+    if (!isContinuation(line)) return raw;
+    const extents = line.extents.filter((extent) => "volume" in extent && this.#parts.book.isReusable(extent.volume));
+    return encodeContinuation({ ...line, extents });
   }
 
   #link(path: string, stat: Stat, key: string): void {
@@ -246,9 +256,9 @@ export class Scanner {
     const file = this.#pending(path, stat, match === null);
     this.#queue.push({ kind: "file", file });
     if (stat.nlink > 1) this.#firstNames.set(`${stat.dev}:${stat.ino}`, { path, file });
-    const chunks = new Map<number, KnownChunk[]>();
-    if (match !== null && previous !== null) for (const { line } of previous.takeContinuations()) chunks.set(line.at, this.#knownChunks(line.extents));
-    this.#underWay.begin(file, stat, { entry: match ?? undefined, chunks });
+    const spans = new Map<number, string>();
+    if (match !== null && previous !== null) for (const { raw, at } of previous.takeContinuations()) spans.set(at, raw);
+    this.#underWay.begin(file, stat, { entry: match ?? undefined, spans: this.#reusable(spans) });
   }
 
   #pending(path: string, stat: Stat, isNew: boolean): PendingFile {

@@ -8,6 +8,9 @@ const BATCH_BYTES = 4 * MIB;
 /** Batches given to a packer before it is done with the first. */
 const BATCHES_AHEAD = 2;
 
+/** The spans of one file, and the task that comes next. */
+type Feed = { number: number; tasks: Iterator<PackTask>; next: PackTask };
+
 type PackerLine = { port: MessagePort; outstanding: number };
 
 export class TaskDispatch {
@@ -16,7 +19,8 @@ export class TaskDispatch {
   #isUsed = false;
   #batch: PackTask[] = [];
   #batchBytes = 0;
-  #queue: PackTask[][] = [];
+  /** Batches, and files in spans whose tasks are made when their turn comes. */
+  #queue: (PackTask[] | Feed)[] = [];
 
   /** `onFirst` is called before the first task goes out: most nights have none, and then no packer need start. */
   constructor(ports: readonly MessagePort[], onFirst: () => void) {
@@ -41,16 +45,28 @@ export class TaskDispatch {
 
   add(task: PackTask): void {
     this.#batch.push(task);
-    this.#batchBytes += task.kind === "span" ? task.length : task.stat.size;
+    this.#batchBytes += task.kind === "span" ? task.length : task.size;
     if (this.#batch.length >= BATCH_FILES || this.#batchBytes >= BATCH_BYTES) this.closeBatch();
+  }
+
+  /** Adds the tasks of a file in spans, in order, behind what was added before. */
+  feed(number: number, tasks: Iterator<PackTask>): void {
+    this.closeBatch();
+    const first = tasks.next();
+    if (first.done !== true) this.#enqueue({ number, tasks, next: first.value });
   }
 
   /** Sends off the tasks gathered so far. */
   closeBatch(): void {
     if (this.#batch.length === 0) return;
-    this.#queue.push(this.#batch);
+    const batch = this.#batch;
     this.#batch = [];
     this.#batchBytes = 0;
+    this.#enqueue(batch);
+  }
+
+  #enqueue(work: PackTask[] | Feed): void {
+    this.#queue.push(work);
     if (!this.#isUsed) this.#onFirst();
     this.#isUsed = true;
     this.#send();
@@ -63,9 +79,9 @@ export class TaskDispatch {
     this.#send();
   }
 
-  /** Drops what was not handed over yet, and returns it. */
-  abandon(): PackTask[] {
-    const dropped = [...this.#queue.flat(), ...this.#batch];
+  /** Drops what was not handed over yet; returns the numbers of the files that miss something now. */
+  abandon(): number[] {
+    const dropped = [...this.#queue, this.#batch].flatMap((work) => (Array.isArray(work) ? work.map(({ number }) => number) : [work.number]));
     this.#queue = [];
     this.#batch = [];
     this.#batchBytes = 0;
@@ -84,10 +100,24 @@ export class TaskDispatch {
     for (;;) {
       const packer = this.#packers.reduce((least, next) => (next.outstanding < least.outstanding ? next : least));
       if (packer.outstanding >= BATCHES_AHEAD) return;
-      const batch = this.#queue.shift();
+      const batch = this.#nextBatch();
       if (batch === undefined) return;
       packer.outstanding++;
       packer.port.postMessage({ kind: "tasks", tasks: batch } satisfies ScanToPacker);
     }
+  }
+
+  #nextBatch(): PackTask[] | undefined {
+    const [work] = this.#queue;
+    if (work === undefined) return undefined;
+    if (Array.isArray(work)) {
+      this.#queue.shift();
+      return work;
+    }
+    const batch = [work.next];
+    const following = work.tasks.next();
+    if (following.done === true) this.#queue.shift();
+    else work.next = following.value;
+    return batch;
   }
 }

@@ -18,12 +18,14 @@ import { ManifestFault } from "../../../src/engine/trust.ts";
 import type { Survey } from "../../../src/engine/manifests.ts";
 import type { Stat } from "../../../src/disk/stat.ts";
 import type { SegmentReference } from "../../../src/format/catalog-root.ts";
-import { encodeContinuation, encodeEntry, type Entry, nextChunkOffset } from "../../../src/format/entry.ts";
+import { encodeContinuation, encodeEntry, encodeExtents, type Entry, nextChunkOffset } from "../../../src/format/entry.ts";
+import { parseCatalogLine } from "../../../src/format/entry-parse.ts";
 import { idTimeMs, makeId } from "../../../src/format/id.ts";
 import type { ManifestHeader } from "../../../src/format/manifest.ts";
 import { CatalogCache } from "../../../src/state/catalog-cache.ts";
 import { ContentFilter } from "../../../src/state/content-filter.ts";
 import { ContentIndex } from "../../../src/state/content-index.ts";
+import { packPieces } from "../../../src/state/piece-records.ts";
 import { RunState } from "../../../src/state/run-state.ts";
 import { tempDir } from "../../support/temp-dir.ts";
 
@@ -183,7 +185,7 @@ describe("segments", () => {
     while (previous.raw !== null) {
       expect(previous.path).toBe(previous.entry.path);
       seen.push(previous.path);
-      if (previous.path === "/e") for (const { line } of previous.takeContinuations()) continuations.push(line.at);
+      if (previous.path === "/e") for (const { at } of previous.takeContinuations()) continuations.push(at);
       else previous.skip();
     }
     expect(seen).toHaveLength(lines.length + 2 - (damaged?.lines ?? 0));
@@ -210,19 +212,20 @@ describe("ContentBook", () => {
   test("names content only in volumes that may be named: reusable, confirmed, or on their way in this run", () => {
     const dir = tempDir();
     const place = (volume: string) => ({ volume, frame: [0, 9] as const, offset: 512, length: 5 });
+    const records = (n: number): Buffer => packPieces([[digest(n), place("")]]);
     const index = new ContentIndex(dir);
-    index.add(id(1), [[digest(1), place(id(1))]]);
-    index.add(id(2), [[digest(2), place(id(2))]]);
+    index.add(id(1), [records(1)]);
+    index.add(id(2), [records(2)]);
     index.close();
     const book = new ContentBook(dir, new ContentFilter().memory, [id(1)]);
     book.load();
     expect(book.find(digest(1))).toEqual({ sha256: digest(1), ...place(id(1)) });
     expect(book.find(digest(2))).toBeNull();
-    book.note(digest(3), place(id(3)));
+    book.note(id(3), records(3));
     expect(book.find(digest(3))).toMatchObject(place(id(3)));
     book.confirm(id(3));
-    book.note(digest(4), place(id(3)));
-    book.note(digest(5), place(id(5)));
+    book.note(id(3), records(4));
+    book.note(id(5), records(5));
     book.close();
     // What no region confirmed is not known to the next run.
     const next = new ContentBook(dir, new ContentFilter().memory, [id(3), id(5)]);
@@ -302,7 +305,9 @@ describe("PendingFile", () => {
     number: 0,
     at,
     stat: { ...stat, size: 3 * span },
-    extents: [{ volume: id(1), frame: [0, 9] as const, offset: 512, chunks: lengths.map((length) => [length, digest(1)] as const) }],
+    extents: encodeExtents([{ volume: id(1), frame: [0, 9] as const, offset: 512, chunks: lengths.map((length) => [length, digest(1)] as const) }]),
+    length: lengths.reduce((sum, length) => sum + length, 0),
+    volumes: [id(1)],
     bytesRead: 0,
     bytesPacked: 0,
     endsAt,
@@ -313,15 +318,16 @@ describe("PendingFile", () => {
     file.expectSpans({ ...stat, size: 3 * span }, 3);
     file.addSpan(chunks(2 * span, [span]));
     file.addSpan(chunks(0, [span]));
-    file.addSpan(chunks(span, [100], span + 100));
+    file.addSpan(chunks(span, [100, span - 100], span + 100));
     expect(file.completeSpans(65_536, span).size).toBe(span + 100);
     expect(file.lines?.map(({ at }) => at)).toEqual([undefined, 0, span]);
+    expect(parseCatalogLine(file.lines?.[2]?.text ?? "")).toMatchObject({ at: span, extents: [{ chunks: [[100, digest(1)]] }] });
   });
 
   test("holes are written out, and a file put in place of another is not taken for it", () => {
     const file = new PendingFile("/f", { ...stat, size: 2 * span }, {}, true);
     file.expectSpans({ ...stat, size: 2 * span }, 2);
-    for (const at of [0, span]) file.addSpan({ ...chunks(at, []), extents: [{ zero: span }] });
+    for (const at of [0, span]) file.addSpan({ ...chunks(at, [span]), extents: encodeExtents([{ zero: span }]), volumes: [] });
     expect(file.completeSpans(65_536, span).size).toBe(2 * span);
     expect(file.lines).toHaveLength(3);
     expect([file.isKeptAs("1:1"), file.isKeptAs("1:2")]).toEqual([true, false]);
