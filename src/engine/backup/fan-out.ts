@@ -2,25 +2,56 @@
 import { ColdkeepError, messageOf } from "../../errors.ts";
 import { objectKey } from "../../format/object-key.ts";
 import type { ListedObject } from "../../format/manifest.ts";
+import { FIRST_PUTS_AT_ONCE, nextPutsAtOnce } from "../../policy/puts-at-once.ts";
 import type { ObjectBody } from "../../storage/object-store.ts";
 import type { Emit } from "../events.ts";
 import type { Region } from "../region.ts";
 
-const PUTS_AT_ONCE = 4;
-
-/** Lets a few puts to one region run at a time, in order. */
+/** Lets puts to one region run in order, as many at a time as the line makes use of. */
 class PutLine {
   readonly #waiting: (() => void)[] = [];
+  #limit = FIRST_PUTS_AT_ONCE;
   #running = 0;
+  /** The round that is measured; one in which nobody waited says nothing. */
+  #round = { startMs: performance.now(), puts: 0, bytes: 0, putMs: 0 };
 
-  async run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#running >= PUTS_AT_ONCE) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    this.#running++;
+  async run<T>(bytes: number, work: () => Promise<T>): Promise<T> {
+    // Whoever is let in has its place already, so that nobody who comes meanwhile takes it too.
+    if (this.#running < this.#limit.atOnce) this.#running++;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    const startMs = performance.now();
     try {
-      return await work();
+      const result = await work();
+      this.#measure(bytes, startMs);
+      return result;
     } finally {
       this.#running--;
-      this.#waiting.shift()?.();
+      this.#admit();
+    }
+  }
+
+  #measure(bytes: number, startMs: number): void {
+    const nowMs = performance.now();
+    const round = this.#round;
+    if (this.#waiting.length === 0) {
+      this.#round = { startMs: nowMs, puts: 0, bytes: 0, putMs: 0 };
+      return;
+    }
+    round.puts++;
+    round.bytes += bytes;
+    round.putMs += nowMs - startMs;
+    if (round.puts < this.#limit.atOnce) return;
+    const seconds = Math.max(1, nowMs - round.startMs) / 1000;
+    this.#limit = nextPutsAtOnce(this.#limit, { bytesPerSecond: round.bytes / seconds, putMs: round.putMs / round.puts });
+    this.#round = { startMs: nowMs, puts: 0, bytes: 0, putMs: 0 };
+  }
+
+  #admit(): void {
+    while (this.#running < this.#limit.atOnce) {
+      const next = this.#waiting.shift();
+      if (next === undefined) return;
+      this.#running++;
+      next();
     }
   }
 }
@@ -48,7 +79,7 @@ export class FanOut {
     const faults = await Promise.all(
       this.#regions.map(async ({ region, line }) => {
         try {
-          await line.run(() => region.store.put(key, body, { sha256: object.sha256, signal: this.#signal }));
+          await line.run(object.sizeBytes, () => region.store.put(key, body, { sha256: object.sha256, signal: this.#signal }));
           onConfirmed(region);
           return null;
         } catch (error) {
