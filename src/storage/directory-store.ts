@@ -276,7 +276,10 @@ async function copyFile(target: FileHandle, body: { path: string; sizeBytes: num
   }
 }
 
-/** The bytes `[start, end)` of an open file, which is closed at the end or when the reader leaves. */
+/**
+ * The bytes `[start, end)` of an open file, which is closed at the end or when the reader leaves. Every piece lies in the
+ * same memory: fresh memory costs more than reading.
+ */
 async function* readPieces(
   handle: FileHandle,
   start: number,
@@ -285,10 +288,10 @@ async function* readPieces(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array> {
   try {
+    const piece = Buffer.allocUnsafe(Math.min(PIECE_BYTES, end - start));
     for (let at = start; at < end; ) {
       checkInterrupted(signal, doing);
-      const piece = Buffer.allocUnsafe(Math.min(PIECE_BYTES, end - at));
-      const { bytesRead } = await handle.read(piece, 0, piece.length, at);
+      const { bytesRead } = await handle.read(piece, 0, Math.min(piece.length, end - at), at);
       if (bytesRead === 0) throw new StoreError("transient", `${doing}: the file became shorter while it was read`);
       at += bytesRead;
       yield piece.subarray(0, bytesRead);

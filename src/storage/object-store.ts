@@ -32,7 +32,7 @@ export type GetOptions = {
 export type OpenedObject = {
   /** Size of the whole object, also for a range. */
   sizeBytes: number;
-  /** The bytes; pulls from the network as it is read. Breaking out of the loop releases the connection. */
+  /** The bytes; pulls from the network as it is read. A piece is good until the next is asked for. Breaking out of the loop releases the connection. */
   body: AsyncIterable<Uint8Array>;
 };
 
