@@ -94,11 +94,11 @@ export class ObjectSource {
   }
 
   /** Runs `use` on what each region holds until one is right; for reads whose check lies in the decryption. */
-  async checkedRange<T>(object: ListedObject, offset: number, length: number, use: (bytes: Fetched) => T): Promise<T> {
+  async checkedRange<T>(object: ListedObject, offset: number, length: number, use: (bytes: Fetched) => T | Promise<T>): Promise<T> {
     return this.#fromAny(object, {}, async (region, key) => {
       const bytes = await this.#part(region, key, object, offset, length);
       try {
-        return use(bytes);
+        return await use(bytes);
       } catch (cause) {
         if (!(cause instanceof ColdkeepError) || cause.code !== "E_OBJECT") throw cause;
         throw new ColdkeepError("E_OBJECT", `region "${region.name}": ${key} is damaged: ${cause.message}`, { cause });
@@ -207,11 +207,19 @@ export class SealedReader {
 
   /** Bytes `[offset, offset + length)` of the decrypted stream, every 64 KiB chunk authenticated. */
   async read(object: ListedObject, offset: number, length: number): Promise<Buffer> {
-    const key = await this.payloadKey(object);
+    const key = this.payloadKey(object);
     const total = plaintextLength(object.sizeBytes - object.head.lengthBytes);
     const span = chunkSpan(offset, length, total);
-    return this.#source.checkedRange(object, object.head.lengthBytes + span.cipherOffset, span.cipherLength, (bytes) =>
-      openChunks(bytes, key, span.firstChunk, total).subarray(span.skip, span.skip + length),
-    );
+    // Both are fetched at once; without the right head nothing is opened, and the range is not to blame.
+    const opened = key.catch(() => Promise.reject(new ColdkeepError("E_INTERNAL", "there is no key")));
+    opened.catch(() => undefined);
+    try {
+      return await this.#source.checkedRange(object, object.head.lengthBytes + span.cipherOffset, span.cipherLength, async (bytes) =>
+        openChunks(bytes, await opened, span.firstChunk, total).subarray(span.skip, span.skip + length),
+      );
+    } catch (error) {
+      await key;
+      throw error;
+    }
   }
 }

@@ -160,6 +160,20 @@ describe("a restore that is stopped goes on", () => {
   });
 });
 
+test("a region that falls silent holds nothing up: what was asked of it comes from the other", async () => {
+  const [silent, sound] = [await startFakeS3({ buckets: ["vault"] }), await startFakeS3({ buckets: ["vault"] })];
+  afterUse(() => void Promise.all([silent.stop(), sound.stop()]));
+  const files = Array.from({ length: 24 }, (_, i): [string, Buffer] => [`files/${i}`, noise(900 * KIB, i)]);
+  const host = await setUpHost({ ...s3Options({ a: silent, b: sound }), tree: Object.fromEntries(files) });
+  expect((await host.backup()).status).toBe(0);
+  silent.onRequest = ({ key }) => (key.includes("/volumes/") ? { kind: "stall", afterBytes: 100_000 } : undefined);
+  const run = await restore(host);
+  expect(run).toMatchObject({ status: 0, document: { status: "complete", lost: [], damaged: [] } });
+  // A region is otherwise given up after 30 seconds of silence, and retried for 30 more.
+  expect(run.document.durationMs).toBeLessThan(25_000);
+  expect(treeDigest(run.out + host.source)).toBe(treeDigest(host.source));
+}, 120_000);
+
 describe("damaged regions", () => {
   let host: TestHost;
   let pristine: string;

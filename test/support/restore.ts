@@ -18,6 +18,7 @@ export type RestoreDocument = {
   lostTotal: number;
   notKept: { what: string; count: number; examples: string[] }[];
   damaged: string[];
+  durationMs: number;
   error?: { code: string; message: string; hint?: string };
 };
 

@@ -1,11 +1,12 @@
 /** The unpack workers of a restore, and what they are sent. */
 import { availableParallelism } from "node:os";
 import type { Worker } from "node:worker_threads";
+import { HeaderOpener } from "../../codec/age-header.ts";
 import type { Loss } from "../../disk/losses.ts";
 import { Losses } from "../../disk/losses.ts";
 import type { ListedObject } from "../../format/manifest.ts";
 import type { ObjectSource } from "../object-source.ts";
-import { fromPortableError } from "../portable-error.ts";
+import { fromPortableError, toPortableError } from "../portable-error.ts";
 import { startWorker } from "../start-worker.ts";
 import type { ByteRange, MainToUnpack, UnpackSetup, UnpackToMain } from "./messages.ts";
 import { newRange, type Range, RangeFetcher } from "./range-fetcher.ts";
@@ -15,6 +16,14 @@ const WORKERS_MAX = 8;
 const JOBS_PER_WORKER = 3;
 
 export type UnpackTask = { number: number; object: ListedObject | null; list: string };
+export type CrewOrder = {
+  setup: UnpackSetup;
+  source: ObjectSource;
+  /** What opens the volumes. */
+  identities: readonly string[];
+  /** Told of each task of which nothing was lost; what it throws ends the restore. */
+  onListDone(task: UnpackTask): void;
+};
 type Thread = { worker: Worker; jobs: number; finished: PromiseWithResolvers<{ lost: string[]; losses: Loss[] }> };
 type Job = { task: UnpackTask; thread: Thread; ranges: Range[] };
 
@@ -23,44 +32,54 @@ export type UnpackTotals = { bytes: number; files: number; lost: Set<string> };
 export class UnpackCrew {
   readonly totals: UnpackTotals = { bytes: 0, files: 0, lost: new Set() };
   readonly losses = new Losses();
-  readonly #source: ObjectSource;
-  readonly #fetcher: RangeFetcher;
-  readonly #onListDone: (task: UnpackTask) => void;
-  readonly #threads: Thread[];
+  readonly #threads: Thread[] = [];
   readonly #failure = Promise.withResolvers<never>();
   readonly #idle = Promise.withResolvers<void>();
+  #order: CrewOrder | undefined;
+  #opener: Promise<HeaderOpener> | undefined;
+  #fetcher: RangeFetcher | undefined;
   #waiting: UnpackTask[] = [];
   readonly #jobs = new Map<number, Job>();
   /** Which job a range belongs to, and as what number. */
   readonly #owners = new Map<Range, { job: Job; index: number }>();
   #isOver = false;
 
-  constructor(setup: UnpackSetup, source: ObjectSource, onListDone: (task: UnpackTask) => void) {
-    this.#source = source;
-    this.#onListDone = onListDone;
+  /** Starts a first thread at once: it loads its code while the catalog is read. */
+  constructor() {
     this.#failure.promise.catch(() => undefined);
-    this.#fetcher = new RangeFetcher(source, {
-      arrived: (range, room, region) => this.#arrived(range, room, region),
-      unavailable: (range) => this.#unavailable(range),
-      failed: (error) => this.#failure.reject(error),
-    });
-    const count = Math.min(availableParallelism(), WORKERS_MAX);
-    this.#threads = Array.from({ length: count }, () => this.#startThread(setup));
+    this.#startThread();
   }
 
-  #startThread(setup: UnpackSetup): Thread {
-    const worker = startWorker(new URL("./unpack.worker.ts", import.meta.url), setup);
+  /** Much work is coming: the other threads load their code while it is planned. */
+  expectMuch(): void {
+    this.#growTo(Math.min(availableParallelism(), WORKERS_MAX));
+  }
+
+  #growTo(count: number): void {
+    while (this.#threads.length < count) this.#startThread();
+  }
+
+  #startThread(): void {
+    const worker = startWorker(new URL("./unpack.worker.ts", import.meta.url), null);
     const thread: Thread = { worker, jobs: 0, finished: Promise.withResolvers() };
     worker.on("message", (message: UnpackToMain) => this.#take(thread, message));
     worker.on("error", (error) => this.#failure.reject(error));
     worker.on("exit", (code) => {
       if (code !== 0 && !this.#isOver) this.#failure.reject(new Error(`a worker ended with status ${code}`));
     });
-    return thread;
+    this.#threads.push(thread);
   }
 
-  /** Works off all tasks. `onListDone` is told of each of which nothing was lost; what it throws ends the restore. */
-  async run(tasks: readonly UnpackTask[]): Promise<void> {
+  /** Works off all tasks, in as many threads as there are processors and work for. */
+  async run(tasks: readonly UnpackTask[], order: CrewOrder): Promise<void> {
+    this.#order = order;
+    this.#fetcher = new RangeFetcher(order.source, {
+      arrived: (range, room, region) => this.#arrived(range, room, region),
+      unavailable: (range) => this.#unavailable(range),
+      failed: (error) => this.#failure.reject(error),
+    });
+    this.#growTo(Math.min(availableParallelism(), WORKERS_MAX, tasks.length));
+    for (const thread of this.#threads) this.#send(thread, { kind: "setup", setup: order.setup });
     this.#waiting = tasks.toReversed();
     this.#dispatch();
     await Promise.race([this.#idle.promise, this.#failure.promise]);
@@ -91,7 +110,7 @@ export class UnpackCrew {
 
   async close(): Promise<void> {
     this.#isOver = true;
-    this.#fetcher.close();
+    this.#fetcher?.close();
     await Promise.all(this.#threads.map(({ worker }) => worker.terminate()));
   }
 
@@ -118,12 +137,13 @@ export class UnpackCrew {
     const job = this.#jobs.get(message.job);
     if (job === undefined) return;
     if (message.kind === "need") return this.#need(job, message.ranges);
+    if (message.kind === "head") return void this.#openHead(job, Buffer.from(message.head));
     if (message.kind === "done") return this.#done(job, message);
     const range = job.ranges[message.range];
     if (range === undefined) return;
-    if (message.kind === "taken") return this.#fetcher.release(range);
-    this.#source.noteBad(message.region, range.object, message.message);
-    this.#fetcher.again(range, message.region);
+    if (message.kind === "taken") return this.#fetcher?.release(range);
+    this.#order?.source.noteBad(message.region, range.object, message.message);
+    this.#fetcher?.again(range, message.region);
   }
 
   #need(job: Job, more: ByteRange[]): void {
@@ -131,7 +151,18 @@ export class UnpackCrew {
     if (object === null) return;
     const ranges = more.map((range) => newRange(object, range));
     for (const range of ranges) this.#owners.set(range, { job, index: job.ranges.push(range) - 1 });
-    this.#fetcher.need(ranges);
+    this.#fetcher?.need(ranges);
+  }
+
+  /** Here and not in the workers: to load what opens heads would take each of them longer than its work on a few files. */
+  async #openHead({ task, thread }: Job, head: Buffer): Promise<void> {
+    try {
+      this.#opener ??= HeaderOpener.create(this.#order?.identities ?? []);
+      const key = await (await this.#opener).open(head);
+      this.#send(thread, { kind: "key", job: task.number, key });
+    } catch (error) {
+      this.#send(thread, { kind: "key", job: task.number, key: null, error: toPortableError(error) });
+    }
   }
 
   #arrived(range: Range, bytes: SharedArrayBuffer, region: string): void {
@@ -151,13 +182,13 @@ export class UnpackCrew {
     this.#jobs.delete(job.task.number);
     // A job may end while some of its ranges are on their way: when its head is lost.
     for (const range of job.ranges) this.#owners.delete(range);
-    this.#fetcher.drop(job.ranges);
+    this.#fetcher?.drop(job.ranges);
     job.thread.jobs--;
     this.totals.bytes += bytes;
     this.totals.files += files;
     for (const path of lost) this.totals.lost.add(path);
     try {
-      if (lost.length === 0) this.#onListDone(job.task);
+      if (lost.length === 0) this.#order?.onListDone(job.task);
     } catch (error) {
       this.#failure.reject(error);
       return;

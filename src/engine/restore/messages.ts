@@ -2,9 +2,11 @@
  * What the threads of a restore say to each other.
  *
  *   main ─ plan ──────────────▶ plan worker     catalog → work lists, a few a volume
+ *   main ─ setup ─────────────▶ unpack worker   what is restored where
  *   main ─ job ───────────────▶ unpack worker   reads its list, leaves out what is proven on disk, says which bytes it needs
  *   main ◀─ need ────────────── unpack worker
  *   main ─ bytes ─────────────▶ unpack worker   checks, decrypts, decompresses, writes
+ *   main ◀─ head ────────────── unpack worker   main opens it and answers with the key
  *   main ◀─ bad ─────────────── unpack worker   main asks another region, or says that the bytes are unavailable
  *   main ─ unavailable ───────▶ unpack worker   needs smaller ranges, of which some may be right somewhere; else files are lost
  *   main ─ finish ────────────▶ unpack worker   large files, hard links, symbolic links, directories
@@ -64,7 +66,6 @@ export type UnpackSetup = {
   /** Tells the partial files of this restore from others'. */
   archiveId: string;
   planDir: string;
-  identities: string[];
   numericOwner: boolean;
   /** Entries may lie there already: of an earlier try, or to be overwritten. */
   merge: boolean;
@@ -74,7 +75,12 @@ export type UnpackSetup = {
 export type ByteRange = { offset: number; length: number };
 
 export type MainToUnpack =
+  /** Comes first. */
+  | { kind: "setup"; setup: UnpackSetup }
   | { kind: "job"; job: number; object: ListedObject | null; list: string }
+  /** What the head of a job's volume was opened to; overtakes what else is on its way. */
+  | { kind: "key"; job: number; key: Uint8Array; error?: undefined }
+  | { kind: "key"; job: number; key: null; error: PortableError }
   /** `bytes` is lent until the range is `taken` or `bad`, or its job is done. */
   | { kind: "bytes"; job: number; range: number; bytes: SharedArrayBuffer; length: number; region: string }
   /** No region has these bytes right. */
@@ -87,6 +93,8 @@ export type MainToUnpack =
 export type UnpackToMain =
   /** More ranges of a job, numbered on from those it needed before. */
   | { kind: "need"; job: number; ranges: ByteRange[] }
+  /** A head whose digest is right, to be opened where the identities are. */
+  | { kind: "head"; job: number; head: Uint8Array }
   | { kind: "taken"; job: number; range: number }
   | { kind: "bad"; job: number; range: number; region: string; message: string }
   | { kind: "done"; job: number; bytes: number; files: number; lost: string[] }

@@ -2,14 +2,19 @@
 import { ColdkeepError, messageOf } from "../../errors.ts";
 import type { SegmentReference } from "../../format/catalog-root.ts";
 import type { ListedObject } from "../../format/manifest.ts";
-import type { CatalogReader } from "../catalog-reader.ts";
+import { CatalogCache } from "../../state/catalog-cache.ts";
+import { MIB } from "../../units.ts";
+import { catalogLines, type CatalogReader } from "../catalog-reader.ts";
 import type { Manifest } from "../manifests.ts";
 import { fromPortableError } from "../portable-error.ts";
 import { startWorker } from "../start-worker.ts";
 import type { RestoreJournal } from "./journal.ts";
 import type { Adoption, PlanSetup, PlanToMain, RestorePlan } from "./messages.ts";
+import { Planner } from "./planner.ts";
 
 const NAMED_MAX = 5;
+/** Up to this much text, a thread of its own takes longer to start than the work takes. */
+const HERE_BYTES_MAX = 2 * MIB;
 
 export type PlanOrder = {
   catalog: CatalogReader;
@@ -24,7 +29,7 @@ export type PlanOrder = {
 };
 
 /**
- * Plans a restore, in a thread of its own. A wanted hard link whose first name is not wanted becomes a file of its own: the
+ * Plans a restore, a large one in a thread of its own. A wanted hard link whose first name is not wanted becomes a file of its own: the
  * catalog is then read a second time, with what says where its bytes lie. Throws E_NOT_FOUND, E_FORMAT, E_OBJECT, E_DISK.
  */
 export async function planRestore(order: PlanOrder): Promise<{ plan: RestorePlan; objects: Map<string, ListedObject> }> {
@@ -56,8 +61,9 @@ async function named<T>(id: string, act: () => Promise<T>): Promise<T> {
 }
 
 function runPlanner({ catalogDir, paths, journal, signal }: PlanOrder, segments: readonly SegmentReference[], adoptions: Adoption[]): Promise<RestorePlan> {
-  const { promise, resolve, reject } = Promise.withResolvers<RestorePlan>();
   const setup: PlanSetup = { catalogDir, segments: [...segments], paths, adoptions, planDir: journal.planDir };
+  if (isSmallPlan(segments)) return Promise.try(() => planHere(setup));
+  const { promise, resolve, reject } = Promise.withResolvers<RestorePlan>();
   const worker = startWorker(new URL("./plan.worker.ts", import.meta.url), setup);
   worker.on("message", (message: PlanToMain) => {
     if (message.kind === "planned") resolve(message.plan);
@@ -72,6 +78,15 @@ function runPlanner({ catalogDir, paths, journal, signal }: PlanOrder, segments:
   signal.addEventListener("abort", stop, { once: true });
   if (signal.aborted) stop();
   return promise.finally(() => signal.removeEventListener("abort", stop));
+}
+
+/** Whether a plan of these segments is done in no time, and the restore after it most often too. */
+export function isSmallPlan(segments: readonly SegmentReference[]): boolean {
+  return segments.reduce((sum, { size }) => sum + size, 0) <= HERE_BYTES_MAX;
+}
+
+function planHere(setup: PlanSetup): RestorePlan {
+  return new Planner(setup).run(catalogLines(setup.segments, new CatalogCache(setup.catalogDir)));
 }
 
 function notFound(missing: readonly string[], archive: string): ColdkeepError {

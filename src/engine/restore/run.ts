@@ -10,10 +10,10 @@ import { formatSize } from "../../units.ts";
 import type { Emit } from "../events.ts";
 import type { ObjectSource } from "../object-source.ts";
 import type { OpenVault } from "../open-vault.ts";
-import { UnpackCrew } from "./crew.ts";
+import { UnpackCrew, type UnpackTask } from "./crew.ts";
 import { JOURNAL_FOLDER, RestoreJournal } from "./journal.ts";
 import type { RestorePlan } from "./messages.ts";
-import { planRestore } from "./plan.ts";
+import { isSmallPlan, planRestore } from "./plan.ts";
 
 export type RestoreOrder = {
   vault: OpenVault;
@@ -56,12 +56,21 @@ function checkSpace(target: string, plan: RestorePlan, emit: Emit): void {
 
 /** Throws E_REFUSED for a target that is not empty, E_NOT_FOUND, E_IDENTITY, E_FORMAT, E_DISK, E_INTERRUPTED; a rerun goes on. */
 export async function runRestore(order: RestoreOrder): Promise<RestoreReport> {
-  const { vault, paths, target, emit, signal } = order;
   const startedAtMs = Date.now();
-  for (const path of paths) {
+  for (const path of order.paths) {
     const fault = pathFault(path);
     if (fault !== undefined) throw new ColdkeepError("E_USAGE", `the path "${path}" ${fault}`, { hint: "Give paths as `coldkeep files` prints them." });
   }
+  const crew = new UnpackCrew();
+  try {
+    return await restoreWith(crew, order, startedAtMs);
+  } finally {
+    await crew.close();
+  }
+}
+
+async function restoreWith(crew: UnpackCrew, order: RestoreOrder, startedAtMs: number): Promise<RestoreReport> {
+  const { vault, paths, target, emit, signal } = order;
   emit({ kind: "progress", text: "reading the catalog" });
   const { seen, manifest } = await vault.archive(order.archive);
   const { id, host } = seen.header;
@@ -71,12 +80,13 @@ export async function runRestore(order: RestoreOrder): Promise<RestoreReport> {
   const segments = catalog.segmentsFor(paths);
   await catalog.fetch(segments);
   signal.throwIfAborted();
+  if (!isSmallPlan(segments)) crew.expectMuch();
   const isNew = prepareTarget(target, order.merge || isBegun, JOURNAL_FOLDER);
   const journal = RestoreJournal.open(target, identity);
   try {
     const { plan, objects } = await planRestore({ catalog, manifest, catalogDir: vault.cache.directory, segments, paths, journal, signal });
     if (!journal.isResumed && !order.merge) checkSpace(target, plan, emit);
-    return await unpack({ order, journal, plan, objects, seen: { id, host }, source: vault.objects(seen), startedAtMs });
+    return await unpack({ crew, order, journal, plan, objects, seen: { id, host }, source: vault.objects(seen), startedAtMs });
   } catch (error) {
     if (error instanceof Resumable) throw error.again();
     // Nothing was written yet.
@@ -87,6 +97,7 @@ export async function runRestore(order: RestoreOrder): Promise<RestoreReport> {
 }
 
 type Unpacking = {
+  crew: UnpackCrew;
   order: RestoreOrder;
   journal: RestoreJournal;
   plan: RestorePlan;
@@ -97,19 +108,20 @@ type Unpacking = {
 };
 
 async function unpack(unpacking: Unpacking): Promise<RestoreReport> {
-  const { order, journal, plan, objects, seen, source } = unpacking;
+  const { crew, order, journal, plan, objects, seen, source } = unpacking;
   const { target, numericOwner, merge, emit, signal, vault } = order;
-  const setup = { target, archiveId: seen.id, planDir: journal.planDir, identities: vault.identities, numericOwner, merge: merge || journal.isResumed };
-  const crew: UnpackCrew = new UnpackCrew(setup, source, ({ object, list }) => {
+  const setup = { target, archiveId: seen.id, planDir: journal.planDir, numericOwner, merge: merge || journal.isResumed };
+  const onListDone = ({ object, list }: UnpackTask): void => {
     if (object !== null) journal.noteDone(list);
     emit({ kind: "progress", text: `${crew.totals.files} files, ${formatSize(crew.totals.bytes)} of ${formatSize(plan.bytes)} written` });
-  });
+  };
   const stop = (): void => crew.fail(signal.reason);
   signal.addEventListener("abort", stop, { once: true });
   if (signal.aborted) stop();
   try {
     const lists = plan.lists.filter(({ volume, list }) => volume === null || !journal.done.has(list));
-    await crew.run(lists.map(({ volume, list }, number) => ({ number, list, object: volume === null ? null : (objects.get(volume) ?? null) })));
+    const tasks = lists.map(({ volume, list }, number) => ({ number, list, object: volume === null ? null : (objects.get(volume) ?? null) }));
+    await crew.run(tasks, { setup, source, identities: vault.identities, onListDone });
     emit({ kind: "progress", text: "links and directories" });
     journal.noteFinishing();
     await crew.finish(setup.merge);
@@ -117,14 +129,13 @@ async function unpack(unpacking: Unpacking): Promise<RestoreReport> {
     throw new Resumable(error);
   } finally {
     signal.removeEventListener("abort", stop);
-    await crew.close();
   }
   journal.remove();
   crew.losses.merge(plan.losses);
-  return reportOf(unpacking, crew);
+  return reportOf(unpacking);
 }
 
-function reportOf({ journal, plan, seen, source, startedAtMs }: Unpacking, crew: UnpackCrew): RestoreReport {
+function reportOf({ crew, journal, plan, seen, source, startedAtMs }: Unpacking): RestoreReport {
   const lost = [...crew.totals.lost].toSorted();
   const notKept = crew.losses.list();
   const isComplete = lost.length === 0 && notKept.length === 0;

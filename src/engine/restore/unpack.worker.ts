@@ -1,5 +1,5 @@
 /** Thread of one unpacker: messages one after another. */
-import { parentPort, workerData } from "node:worker_threads";
+import { parentPort } from "node:worker_threads";
 import { toPortableError } from "../portable-error.ts";
 import { finishRestore } from "./finish.ts";
 import type { MainToUnpack, UnpackSetup, UnpackToMain } from "./messages.ts";
@@ -7,15 +7,20 @@ import { Unpacker } from "./unpacker.ts";
 
 if (parentPort === null) throw new Error("unpack.worker runs as a worker only");
 const main = parentPort;
-// The thread's data comes from the restore alone.
-const setup = workerData as UnpackSetup;
+let begun: { setup: UnpackSetup; unpacker: Unpacker } | null = null;
 
 function tell(message: UnpackToMain): void {
   main.postMessage(message);
 }
 
-async function handle(unpacker: Unpacker, message: MainToUnpack): Promise<void> {
+async function handle(message: MainToUnpack): Promise<void> {
+  if (message.kind === "setup") begun = { setup: message.setup, unpacker: new Unpacker(message.setup, tell) };
+  if (begun === null) throw new Error(`"${message.kind}" came before the setup`);
+  const { setup, unpacker } = begun;
   switch (message.kind) {
+    case "setup":
+    case "key":
+      return;
     case "job":
       return unpacker.begin(message.job, message.object, message.list);
     case "bytes":
@@ -32,10 +37,9 @@ async function handle(unpacker: Unpacker, message: MainToUnpack): Promise<void> 
   }
 }
 
-let unpacker: Unpacker | null = null;
 let chain: Promise<void> = Promise.resolve();
 main.on("message", (message: MainToUnpack) => {
-  chain = chain
-    .then(() => handle((unpacker ??= new Unpacker(setup, tell)), message))
-    .catch((error: unknown) => tell({ kind: "error", error: toPortableError(error) }));
+  // Awaited by the message at work, which all others wait for.
+  if (message.kind === "key") return begun?.unpacker.takeKey(message);
+  chain = chain.then(() => handle(message)).catch((error: unknown) => tell({ kind: "error", error: toPortableError(error) }));
 });

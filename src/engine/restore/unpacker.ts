@@ -3,7 +3,6 @@
  * on disk is left out; the rest is asked for, checked, decrypted and written. Nothing is written before its digest is right.
  */
 import { closeSync } from "node:fs";
-import { HeaderOpener } from "../../codec/age-header.ts";
 import { sha256Hex } from "../../codec/digest.ts";
 import { readFully } from "../../disk/read-file.ts";
 import { Losses } from "../../disk/losses.ts";
@@ -14,9 +13,10 @@ import { ColdkeepError } from "../../errors.ts";
 import { parseCatalogLine } from "../../format/entry-parse.ts";
 import { isContinuation, nextChunkOffset, type Entry } from "../../format/entry.ts";
 import type { ListedObject } from "../../format/manifest.ts";
+import { fromPortableError } from "../portable-error.ts";
 import { metaOf } from "./entry-meta-of.ts";
 import { decodeFile, type FileLine } from "./file-line.ts";
-import type { UnpackSetup, UnpackToMain } from "./messages.ts";
+import type { MainToUnpack, UnpackSetup, UnpackToMain } from "./messages.ts";
 import { PartialFiles } from "./partial-files.ts";
 import { decodePiece, type PieceLine } from "./piece-line.ts";
 import type { WantedPiece } from "./unpack-job.ts";
@@ -42,7 +42,8 @@ export class Unpacker {
   readonly #tell: (message: UnpackToMain) => void;
   readonly #jobs = new Map<number, VolumeJob>();
   readonly #room = new UnpackRoom();
-  #opener: Promise<HeaderOpener> | null = null;
+  /** Jobs whose head the main thread is opening. */
+  readonly #opening = new Map<number, PromiseWithResolvers<Buffer>>();
 
   constructor(setup: UnpackSetup, tell: (message: UnpackToMain) => void) {
     this.#setup = setup;
@@ -66,10 +67,25 @@ export class Unpacker {
       taken: (range) => this.#tell({ kind: "taken", job: number, range }),
       bad: (range, region, message) => this.#tell({ kind: "bad", job: number, range, region, message }),
       room: this.#room,
-      opener: () => (this.#opener ??= HeaderOpener.create(this.#setup.identities)),
+      openHead: (head) => this.#openHead(number, head),
     });
     this.#jobs.set(number, job);
     this.#endIfOver(number, job);
+  }
+
+  #openHead(number: number, head: Buffer): Promise<Buffer> {
+    const opening = Promise.withResolvers<Buffer>();
+    this.#opening.set(number, opening);
+    this.#tell({ kind: "head", job: number, head });
+    return opening.promise;
+  }
+
+  /** The key of the head that a job has sent. */
+  takeKey({ job, key, error }: Extract<MainToUnpack, { kind: "key" }>): void {
+    const opening = this.#opening.get(job);
+    this.#opening.delete(job);
+    if (key === null) opening?.reject(fromPortableError(error));
+    else opening?.resolve(Buffer.from(key));
   }
 
   /** Takes bytes of a range. */

@@ -3,7 +3,6 @@
  * head (format §9); what no region has right is asked for again frame by frame, because two damaged copies are seldom damaged
  * at the same place.
  */
-import type { HeaderOpener } from "../../codec/age-header.ts";
 import { openChunks } from "../../codec/age-payload.ts";
 import { sha256Hex } from "../../codec/digest.ts";
 import { decompressFrameInto } from "../../codec/zstd.ts";
@@ -22,7 +21,8 @@ export type JobPort = {
   need(ranges: ByteRange[]): void;
   taken(range: number): void;
   bad(range: number, region: string, message: string): void;
-  opener(): Promise<HeaderOpener>;
+  /** The payload key of a head. Throws E_FORMAT, E_IDENTITY. */
+  openHead(head: Buffer): Promise<Buffer>;
   /** Shared by all jobs of a thread. */
   room: UnpackRoom;
 };
@@ -110,7 +110,7 @@ export class VolumeJob {
     const { id, head } = this.#object;
     if (sha256Hex(bytes) !== head.sha256) return `the head of volume ${id} does not match its digest`;
     try {
-      this.#payloadKey = await (await this.#port.opener()).open(Buffer.from(bytes));
+      this.#payloadKey = await this.#port.openHead(Buffer.from(bytes));
     } catch (error) {
       // The bytes are those the writer signed: no other region can have better ones.
       if (!isOneOf(error, "E_FORMAT")) throw error;

@@ -62,7 +62,7 @@ function start(wanted: readonly number[]): { job: VolumeJob; asked: Asked[]; wri
     need: (ranges) => ranges.forEach((range) => asked.push({ ...range, number: asked.length })),
     taken: () => undefined,
     bad: (number) => bad.push(number),
-    opener: () => Promise.resolve(opener),
+    openHead: (head) => opener.open(head),
     room: new UnpackRoom(),
   });
   return { job, asked, written, bad };
