@@ -59,7 +59,7 @@ async function expectNextRunClean(host: TestHost): Promise<BackupDocument> {
 describe("SIGINT", () => {
   test("in mid-upload: exit 130 within seconds, a checkpoint, and little is sent again", async () => {
     const host = await setUp();
-    const { held } = hold("/volumes/", 2, 400);
+    const { held } = hold("/volumes/", 2, 2500);
     const running = host.startBackup();
     await waitUntil("an upload is held", held);
     const startMs = Date.now();

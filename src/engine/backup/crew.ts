@@ -17,6 +17,7 @@ import type {
   SealRequest,
 } from "./messages.ts";
 import { ReadingTurns } from "./reading-turns.ts";
+import type { StageTimes } from "./stage-times.ts";
 import { volumeBufferBytes } from "./volume-writer.ts";
 
 /** Volumes above this go through a file instead of memory. */
@@ -49,6 +50,11 @@ function packerCount(memoryBytes: number | null, volumeBytes: number): number {
   return Math.min(availableParallelism(), affordable, PACKERS_MAX);
 }
 
+/** Starts the thread of the scan, which loads its modules while the run still looks at the regions. */
+export function startScan(): Worker {
+  return startWorker(new URL("./scan.worker.ts", import.meta.url), null);
+}
+
 export class Crew {
   readonly #plan: CrewPlan;
   readonly #scan: Worker;
@@ -58,7 +64,7 @@ export class Crew {
   readonly #failure = Promise.withResolvers<never>();
   readonly #scanned = Promise.withResolvers<ScanReport>();
   readonly #packed = Promise.withResolvers<void>();
-  #packersFinished = 0;
+  readonly #packerTimes: StageTimes[] = [];
   #sealed = Promise.withResolvers<SealedCatalog>();
   readonly #storing = new Set<Promise<void>>();
   readonly #wanting: Worker[] = [];
@@ -67,7 +73,7 @@ export class Crew {
   #spoolsOut = 0;
   #isOver = false;
 
-  private constructor(plan: CrewPlan) {
+  private constructor(plan: CrewPlan, scan: Worker) {
     this.#plan = plan;
     this.#failure.promise.catch(() => undefined);
     const filter = new ContentFilter().memory;
@@ -75,9 +81,10 @@ export class Crew {
     const channels = Array.from({ length: count }, () => new MessageChannel());
     const packerPorts = channels.map((channel) => channel.port1);
     const setup: ScanSetup = { ...plan.scan, filter, packerPorts };
-    this.#scan = startWorker(new URL("./scan.worker.ts", import.meta.url), setup, packerPorts);
-    this.#watch(this.#scan);
-    this.#scan.on("message", (message: ScanToMain) => this.#fromScan(message));
+    this.#scan = scan;
+    this.#watch(scan);
+    scan.on("message", (message: ScanToMain) => this.#fromScan(message));
+    scan.postMessage({ kind: "start", setup } satisfies MainToScan, packerPorts);
     const readingTurns = plan.readers === null || plan.readers >= count ? null : ReadingTurns.of(plan.readers).memory;
     this.#startPackers = () => {
       for (const { port2 } of channels) this.#startPacker({ ...plan.packer, filter, readingTurns, scanPort: port2 });
@@ -91,8 +98,14 @@ export class Crew {
     packer.on("message", (message: PackerToMain) => this.#fromPacker(packer, message));
   }
 
-  static start(plan: CrewPlan): Crew {
-    return new Crew(plan);
+  /** Sets a thread of `startScan` to work. */
+  static start(plan: CrewPlan, scan: Worker): Crew {
+    return new Crew(plan, scan);
+  }
+
+  /** Time by stage of each packer, once `finished`; none where nothing was packed. */
+  get packerTimes(): readonly StageTimes[] {
+    return this.#packerTimes;
   }
 
   /** The scan is over and every volume is stored, or the first failure. */
@@ -164,7 +177,7 @@ export class Crew {
       case "volume":
         return this.#storeVolume(message.volume);
       case "finished":
-        if (++this.#packersFinished === this.#packers.length) this.#packed.resolve();
+        if (this.#packerTimes.push(message.times) === this.#packers.length) this.#packed.resolve();
         return;
       case "error":
         return this.#failure.reject(fromPortableError(message.error));

@@ -13,6 +13,7 @@ import type { Problem, SegmentReference } from "../../format/catalog-root.ts";
 import type { Xattr } from "../../format/entry.ts";
 import type { ListedObject, ManifestHeader, RootReference } from "../../format/manifest.ts";
 import type { PortableError } from "../portable-error.ts";
+import type { StageTimes } from "./stage-times.ts";
 
 /** Content known to lie in a volume that may be reused. */
 export type KnownChunk = { sha256: string; volume: string; frame: readonly [number, number]; offset: number; length: number };
@@ -100,7 +101,7 @@ export type PackerToMain =
   | { kind: "volume"; volume: FinishedVolume }
   /** Ready to begin a volume: wants a buffer. */
   | { kind: "want" }
-  | { kind: "finished" }
+  | { kind: "finished"; times: StageTimes }
   | { kind: "error"; error: PortableError };
 
 export type MainToPacker = { kind: "go"; targetBytes: number; buffer: ArrayBuffer | null };
@@ -173,6 +174,8 @@ export type SealRequest = {
 };
 
 export type MainToScan =
+  /** Begin to walk. The thread itself is started earlier, so that it is ready by then. */
+  | { kind: "start"; setup: ScanSetup }
   | { kind: "confirmed"; volume: string }
   /** Stop walking: an interrupted run seals what it has. */
   | { kind: "stop" }

@@ -46,7 +46,7 @@ async function handle(packer: Packer, message: Exclude<ScanToPacker, { kind: "an
       return packer.flush();
     case "finish":
       await packer.finish();
-      toMain({ kind: "finished" });
+      toMain({ kind: "finished", times: packer.times });
       scan.close();
       main.close();
   }

@@ -14,6 +14,7 @@ import type { FinishedVolume, KnownChunk, MainToPacker, PackerSetup, PackResult,
 import { readFiles } from "./read-files.ts";
 import { ReadingTurns } from "./reading-turns.ts";
 import { readSpan } from "./read-span.ts";
+import { noTimes, timed } from "./stage-times.ts";
 import { SealedObjectWriter, spoolWindow, VolumeWriter } from "./volume-writer.ts";
 
 /** Content that wants a place: known already, or to be packed. */
@@ -41,6 +42,7 @@ export type Placed = { piece: Piece; bytesPacked: number };
 type Waiting = { pieces: Piece[]; result: () => PackResult };
 
 export class Packer {
+  readonly times = noTimes();
   readonly #setup: PackerSetup;
   readonly #port: PackerPort;
   readonly #sealer: HeaderSealer;
@@ -77,7 +79,8 @@ export class Packer {
 
   /** Does `work`, which reads sources, when it is this packer's turn. */
   reading<T>(work: () => T): T {
-    return this.#turns === null ? work() : this.#turns.take(work);
+    const turns = this.#turns;
+    return timed(this.times, "read", turns === null ? work : () => turns.take(work));
   }
 
   /** A place for each of some content, in order, packing what no volume holds yet. */
@@ -124,9 +127,9 @@ export class Packer {
   async flush(): Promise<void> {
     if (!this.#frame.isEmpty) {
       const { bytes, pieces } = this.#frame.take();
-      const frame = this.#compressor.compress(bytes);
+      const frame = timed(this.times, "compressed", () => this.#compressor.compress(bytes));
       const volume = await this.#volumeFor(frame.length);
-      const position = volume.append(frame);
+      const position = timed(this.times, "encrypted", () => volume.append(frame));
       const records = Buffer.allocUnsafeSlow(pieces.length * PIECE_BYTES);
       for (const [i, piece] of pieces.entries()) {
         piece.volume = volume.id;
@@ -164,7 +167,9 @@ export class Packer {
   }
 
   async #openVolume(): Promise<{ writer: VolumeWriter; buffer: ArrayBuffer | null; path: string }> {
+    const startMs = performance.now();
     const { targetBytes, buffer } = await this.#port.nextVolume();
+    this.times.waited += performance.now() - startMs;
     const sealed = await this.#sealer.seal();
     const id = makeId(Date.now(), randomBytes(ID_RANDOM_BYTES));
     const path = join(this.#setup.spoolDir, `${id}.volume`);

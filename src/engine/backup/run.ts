@@ -1,5 +1,6 @@
 /** One backup: from the walk to a manifest in every region that can take it. */
 import { rmSync } from "node:fs";
+import type { Worker } from "node:worker_threads";
 import { CHAIN_NOTE, noteChainBegun } from "../../config/keys.ts";
 import { stepAside } from "../../disk/priority.ts";
 import { ColdkeepError, EXIT, type ExitStatus } from "../../errors.ts";
@@ -13,11 +14,12 @@ import { formatSize } from "../../units.ts";
 import type { Manifest } from "../manifests.ts";
 import { closeRegions, type Region } from "../region.ts";
 import { objectsToRewrite } from "./base.ts";
-import { Crew } from "./crew.ts";
+import { Crew, startScan } from "./crew.ts";
 import { FanOut } from "./fan-out.ts";
 import { findGround, readSafeSetup, statePaths, type BackupOrder, type Ground } from "./ground.ts";
 import type { FinishedVolume, ScanCounts, ScanReport, SourceSpec } from "./messages.ts";
 import { fingerprintSet } from "./recipient-sets.ts";
+import { describeStages, StageClock } from "./stage-times.ts";
 import { commit, sealArchive, type Sealing } from "./write-manifest.ts";
 
 export type BackupReport = {
@@ -65,8 +67,13 @@ class BackupRun {
   /** Stops storing; the walk is stopped by the caller's signal. */
   readonly #storing = new AbortController();
 
-  constructor(order: BackupOrder, ground: Ground, startedAtMs: number) {
+  readonly #scan: Worker;
+  readonly #clock: StageClock;
+
+  constructor(order: BackupOrder, ground: Ground, scan: Worker, clock: StageClock, startedAtMs: number) {
     this.#order = order;
+    this.#scan = scan;
+    this.#clock = clock;
     this.#ground = ground;
     this.#startedAtMs = startedAtMs;
     this.#fanOut = new FanOut(ground.setup.loaded.config.host, ground.reachable, order.emit, this.#storing.signal);
@@ -84,10 +91,13 @@ class BackupRun {
     try {
       if (signal.aborted) interrupt();
       const report = await crew.finished();
+      this.#clock.end("walked, packed and stored");
+      if (crew.packerTimes.length > 0) this.#order.emit({ kind: "detail", message: describeStages(crew.packerTimes) });
       if (signal.aborted && this.#written.size === 0) throw interrupted();
       if (dryRun) return this.#report(report, null, [], 0);
       const archive = await this.#conclude(crew, report);
       await crew.close();
+      this.#clock.end("index saved");
       return archive;
     } catch (error) {
       this.#storing.abort(error);
@@ -126,7 +136,7 @@ class BackupRun {
         if (message.kind === "progress") this.#order.emit({ kind: "progress", text: progressText(message.counts) });
         else this.#order.emit({ kind: "warning", message: `${message.problem.path}: ${message.problem.message} (${message.problem.code})` });
       },
-    });
+    }, this.#scan);
   }
 
   async #store(volume: FinishedVolume, confirmed: () => void): Promise<void> {
@@ -160,7 +170,9 @@ class BackupRun {
       signal: this.#storing.signal,
     };
     const { manifest, addedBytes, segments } = await sealArchive(sealing);
+    this.#clock.end("catalog stored");
     const complete = await commit(sealing, manifest);
+    this.#clock.end("looked up and committed");
     if (isInterrupted) throw interrupted(complete.length > 0 ? manifest.header.id : undefined);
     if (complete.length === 0) throw new ColdkeepError("E_REGION", `archive ${manifest.header.id} could not be committed in any region`, { hint: "What was stored before is intact; run again when a region answers." });
     noteChainBegun(this.#ground.setup.keysDir, manifest.header.id);
@@ -215,11 +227,15 @@ export async function runBackup(order: BackupOrder): Promise<BackupReport> {
   const lock = HostLock.take(stateDir);
   let state: RunState | undefined;
   let ground: Ground | undefined;
+  const scan = startScan();
+  const clock = new StageClock(order.emit);
   try {
     state = new RunState(stateDir);
     ground = await findGround(order, setup, state);
-    return await new BackupRun(order, ground, startedAtMs).run();
+    clock.end("looked at the regions");
+    return await new BackupRun(order, ground, scan, clock, startedAtMs).run();
   } finally {
+    await scan.terminate();
     state?.close();
     if (ground !== undefined) closeRegions(ground.regions);
     rmSync(statePaths(stateDir).spool, { recursive: true, force: true });

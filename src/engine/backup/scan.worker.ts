@@ -1,5 +1,5 @@
 /** Thread of the scan: steps through the walk in short slices, so that results, questions and orders get through between them. */
-import { parentPort, workerData, type MessagePort } from "node:worker_threads";
+import { parentPort, type MessagePort } from "node:worker_threads";
 import { Owners } from "../../disk/owners.ts";
 import { readMounts } from "../../disk/mounts.ts";
 import { planSources } from "../../disk/source-tree.ts";
@@ -173,6 +173,8 @@ class ScanThread {
 
   #fromMain(message: MainToScan): void {
     switch (message.kind) {
+      case "start":
+        return;
       case "confirmed":
         return this.#book.confirm(message.volume);
       case "stop":
@@ -207,4 +209,12 @@ class ScanThread {
 }
 
 if (parentPort === null) throw new Error("scan.worker runs as a worker only");
-new ScanThread(workerData as ScanSetup, parentPort).start();
+const main = parentPort;
+main.once("message", (message: MainToScan) => {
+  if (message.kind !== "start") return;
+  try {
+    new ScanThread(message.setup, main).start();
+  } catch (error) {
+    main.postMessage({ kind: "error", error: toPortableError(error) } satisfies ScanToMain);
+  }
+});
