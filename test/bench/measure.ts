@@ -6,7 +6,15 @@ import { fileURLToPath } from "node:url";
 
 const rusage = fileURLToPath(new URL("./rusage.ts", import.meta.url));
 
-export type Cost = { wallMs: number; /** User and system time of the command and its children. */ cpuMs: number; /** Largest resident set of one process. */ peakBytes: number };
+const KILL_AFTER_MS = 5000;
+
+export type Cost = {
+  wallMs: number;
+  /** User and system time of the command and its children. */
+  cpuMs: number;
+  /** Largest resident set of one process. */
+  peakBytes: number;
+};
 
 export type Measured = Cost & { stdout: string };
 
@@ -34,19 +42,30 @@ export class Meter {
       stdio: ["ignore", "pipe", "pipe"],
     });
     // The command is a child of the measuring process: both end with their group.
+    let killer: NodeJS.Timeout | undefined;
     const stop = (): void => {
-      if (child.pid !== undefined) process.kill(-child.pid, "SIGTERM");
+      endGroup(child.pid, "SIGTERM");
+      killer = setTimeout(() => endGroup(child.pid, "SIGKILL"), KILL_AFTER_MS);
     };
     this.#signal.addEventListener("abort", stop, { once: true });
     const text = { stdout: "", stderr: "" };
     child.stdout.setEncoding("utf8").on("data", (piece: string) => (text.stdout += piece));
     child.stderr.setEncoding("utf8").on("data", (piece: string) => (text.stderr += piece));
     await new Promise((resolve, reject) => child.on("error", reject).on("close", resolve));
+    clearTimeout(killer);
     this.#signal.removeEventListener("abort", stop);
     this.#signal.throwIfAborted();
     const usage = parseUsage(file);
     if (usage?.status === 0) return { ...usage, stdout: text.stdout };
     throw new Error(`${argv.join(" ")} ended with ${usage?.status}:\n${text.stdout.slice(-2000)}\n${text.stderr.slice(-4000)}`);
+  }
+}
+
+function endGroup(pid: number | undefined, signal: NodeJS.Signals): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, signal);
+  } catch {
+    // It has just ended.
   }
 }
 

@@ -1,6 +1,7 @@
 /**
  * Runs one command and writes what it and its children took as JSON into a file: `rusage.ts FILE COMMAND ARGS…`. A process of
- * its own for each measurement, because the kernel only sums up over all children so far (getrusage(2), RUSAGE_CHILDREN).
+ * its own for each measurement, because the kernel only sums up over all children so far (getrusage(2), RUSAGE_CHILDREN). A peak
+ * below some 12 MB cannot be told: before it becomes the command, a child counts as the process it was forked from.
  */
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";

@@ -1,11 +1,14 @@
 /** Where the contestants store: buckets of a Ceph RGW where it is installed, else directories. */
-import { spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { Client } from "minio";
 import { startRgw, type S3Endpoint } from "../support/rgw.ts";
+import { isInstalled } from "./contestants/yardsticks.ts";
+import { treeFacts } from "./corpus/tree-facts.ts";
 
 const BUCKET = "bench";
+/** Two regions for us and one for restic. */
+const NAMES = ["one", "two", "restic"] as const;
 
 export type Place = {
   /** The region's URL for us. */
@@ -14,55 +17,65 @@ export type Place = {
   resticUrl: string;
   resticOptions: readonly string[];
   keys?: { accessKeyId: string; secretAccessKey: string };
-  /** Bytes of everything stored there. */
-  storedBytes(): Promise<number>;
+  /** Bytes of everything stored there, of objects whose key `counts`. */
+  storedBytes(counts?: (key: string) => boolean): Promise<number>;
 };
 
-export type Stores = { kind: string; places: readonly Place[]; stop(): Promise<void> };
+export type Places = readonly [one: Place, two: Place, restic: Place];
+
+export type Stores = {
+  /** Places of their own for each part of a round. */
+  places(part: string): Places;
+  stop(): Promise<void>;
+};
 
 export function hasRgw(): boolean {
-  return ["ceph-mon", "ceph-osd", "radosgw", "radosgw-admin"].every((program) => spawnSync("sh", ["-c", `command -v ${program}`]).status === 0);
+  return isInstalled("ceph-mon", "ceph-osd", "radosgw", "radosgw-admin");
 }
 
-function s3Place({ endpoint, region, accessKeyId, secretAccessKey }: S3Endpoint): Place {
-  const url = new URL(endpoint);
-  const client = new Client({ endPoint: url.hostname, port: Number(url.port), useSSL: false, accessKey: accessKeyId, secretKey: secretAccessKey, region });
+function s3Place({ endpoint, region, accessKeyId, secretAccessKey }: S3Endpoint, client: Client, part: string): Place {
   return {
-    url: `s3://${BUCKET}/vault?endpoint=${endpoint}&aws-region=${region}`,
-    resticUrl: `s3:${endpoint}/${BUCKET}/restic`,
+    url: `s3://${BUCKET}/${part}?endpoint=${endpoint}&aws-region=${region}`,
+    resticUrl: `s3:${endpoint}/${BUCKET}/${part}`,
     resticOptions: ["-o", `s3.region=${region}`, "-o", "s3.bucket-lookup=path"],
     keys: { accessKeyId, secretAccessKey },
-    async storedBytes() {
+    async storedBytes(counts = () => true) {
       let sum = 0;
-      for await (const { size } of client.listObjectsV2(BUCKET, "", true) as AsyncIterable<{ size: number }>) sum += size;
+      for await (const { name, size } of client.listObjectsV2(BUCKET, `${part}/`, true) as AsyncIterable<{ name: string; size: number }>) if (counts(name)) sum += size;
       return sum;
     },
   };
 }
 
 function directoryPlace(folder: string): Place {
+  mkdirSync(folder, { recursive: true });
+  return { url: `file://${folder}`, resticUrl: folder, resticOptions: [], storedBytes: async (counts) => treeFacts(folder, counts).bytes };
+}
+
+export function directoryStores(folder: string): Stores {
   return {
-    url: `file://${folder}`,
-    resticUrl: folder,
-    resticOptions: [],
-    storedBytes: async () =>
-      readdirSync(folder, { recursive: true, withFileTypes: true }).reduce((sum, entry) => sum + (entry.isFile() ? statSync(join(entry.parentPath, entry.name)).size : 0), 0),
+    places: (part) => [directoryPlace(join(folder, part, "one")), directoryPlace(join(folder, part, "two")), directoryPlace(join(folder, part, "restic"))],
+    stop: async () => rmSync(folder, { recursive: true, force: true }),
   };
 }
 
-/** Fresh stores: two regions for us and one for restic. */
-export async function startStores(useRgw: boolean, folder: string): Promise<Stores> {
-  if (useRgw) {
-    const rgw = await startRgw([{ name: "one" }, { name: "two" }, { name: "restic" }]);
-    for (const { endpoint, region, accessKeyId, secretAccessKey } of rgw.endpoints) {
-      const { hostname, port } = new URL(endpoint);
-      await new Client({ endPoint: hostname, port: Number(port), useSSL: false, accessKey: accessKeyId, secretKey: secretAccessKey, region }).makeBucket(BUCKET);
+/** Takes about half a minute. */
+export async function rgwStores(): Promise<Stores> {
+  const rgw = await startRgw(NAMES.map((name) => ({ name })));
+  try {
+    const made: { endpoint: S3Endpoint; client: Client }[] = [];
+    for (const endpoint of rgw.endpoints) {
+      const { hostname, port } = new URL(endpoint.endpoint);
+      const client = new Client({ endPoint: hostname, port: Number(port), useSSL: false, accessKey: endpoint.accessKeyId, secretKey: endpoint.secretAccessKey, region: endpoint.region });
+      await client.makeBucket(BUCKET);
+      made.push({ endpoint, client });
     }
-    return { kind: "Ceph RGW on loopback", places: rgw.endpoints.map(s3Place), stop: () => rgw.stop() };
+    const [one, two, restic] = made;
+    if (one === undefined || two === undefined || restic === undefined) throw new Error("three gateways are needed");
+    const placeOf = ({ endpoint, client }: typeof one, part: string): Place => s3Place(endpoint, client, part);
+    return { places: (part) => [placeOf(one, part), placeOf(two, part), placeOf(restic, part)], stop: () => rgw.stop() };
+  } catch (error) {
+    await rgw.stop();
+    throw error;
   }
-  const places = ["one", "two", "restic"].map((name) => {
-    mkdirSync(join(folder, "stores", name), { recursive: true });
-    return directoryPlace(join(folder, "stores", name));
-  });
-  return { kind: "directories", places, stop: async () => rmSync(join(folder, "stores"), { recursive: true }) };
 }

@@ -1,0 +1,105 @@
+/** Our own program, from outside, as it is published. */
+import { spawnSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, renameSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Measured, Meter } from "../measure.ts";
+import type { Place } from "../stores.ts";
+import type { Contestant, Depth } from "./contestant.ts";
+
+export const projectFolder = fileURLToPath(new URL("../../..", import.meta.url));
+
+/** Builds the program away from the checkout, which others may be changing. Returns its script. */
+export function buildProgram(folder: string): string {
+  const target = join(folder, "program");
+  mkdirSync(target);
+  for (const name of ["bin", "package.json"]) cpSync(join(projectFolder, name), join(target, name), { recursive: true });
+  symlinkSync(join(projectFolder, "node_modules"), join(target, "node_modules"));
+  const tsc = join(projectFolder, "node_modules/.bin/tsc");
+  const { stdout } = spawnSync(tsc, ["-p", join(projectFolder, "src"), "--outDir", join(target, "dist"), "--noEmitOnError"], { encoding: "utf8" });
+  if (!existsSync(join(target, "dist/cli/main.js"))) throw new Error(`the build failed:\n${stdout}`);
+  for (const name of ["recover.sh", "RECOVERY.md"]) cpSync(join(projectFolder, "src/recovery", name), join(target, "dist/recovery", name));
+  return join(target, "bin/coldkeep.js");
+}
+
+export class Coldkeep implements Contestant {
+  readonly name = "coldkeep";
+  readonly #folder: string;
+  readonly #source: string;
+  readonly #places: readonly Place[];
+  readonly #meter: Meter;
+  readonly #program: string;
+
+  /** `folder` is its own; it archives `source` into every one of `places`. */
+  constructor(folder: string, source: string, places: readonly Place[], meter: Meter, program: string) {
+    this.#folder = folder;
+    this.#source = source;
+    this.#places = places;
+    this.#meter = meter;
+    this.#program = program;
+  }
+
+  /** Where the host keeps what it remembers. */
+  get stateFolder(): string {
+    return join(this.#folder, "etc/state");
+  }
+
+  async prepare(): Promise<void> {
+    for (const name of ["etc", "safe"]) mkdirSync(join(this.#folder, name), { recursive: true, mode: 0o700 });
+    const regions = this.#places.flatMap(({ url }, index) => ["--region", `r${index}=${url}`]);
+    const kit = join(this.#folder, "kit.txt");
+    await this.#run(["init", "--config", this.#config, "--kit", kit, "--host", "bench", "--source", this.#source, ...regions]);
+    // A backup warns while the kit lies where `init` put it.
+    renameSync(kit, this.#kit);
+  }
+
+  backup(): Promise<Measured> {
+    return this.#run(["backup", "--config", this.#config]);
+  }
+
+  restore(target: string, onto: "nothing" | "earlier"): Promise<Measured> {
+    return this.#run(["restore", "--kit", this.#kit, "--to", target, ...(onto === "earlier" ? ["--merge"] : []), this.#source]);
+  }
+
+  /** Not even the program's own compiled code is cached. */
+  restoreOne(path: string, target: string): Promise<Measured> {
+    const bare = mkdtempSync(join(this.#folder, "bare-"));
+    const folders = ["HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "NODE_COMPILE_CACHE"].map((name) => [name, join(bare, name)] as const);
+    for (const [, each] of folders) mkdirSync(each);
+    return this.#run(["restore", "--kit", this.#kit, "--to", target, path], Object.fromEntries(folders));
+  }
+
+  /** In both regions. */
+  verify(depth: Depth): Promise<Measured> {
+    const authority = depth === "content" ? ["--kit", this.#kit] : ["--config", this.#config];
+    return this.#run(["verify", "--level", depth, ...authority]);
+  }
+
+  list(): Promise<Measured> {
+    return this.#run(["list", "--config", this.#config]);
+  }
+
+  start(): Promise<Measured> {
+    return this.#run(["--version"]);
+  }
+
+  async storedBytes(): Promise<number> {
+    return (await this.#places[0]?.storedBytes()) ?? 0;
+  }
+
+  get #config(): string {
+    return join(this.#folder, "etc/coldkeep.yaml");
+  }
+
+  get #kit(): string {
+    return join(this.#folder, "safe/kit.txt");
+  }
+
+  /** `BENCH_NODE_OPTIONS` is for profiles of what is measured. */
+  #run(args: readonly string[], env: Record<string, string> = {}): Promise<Measured> {
+    const keys = this.#places.flatMap(({ keys }, index) => (keys === undefined ? [] : [[`COLDKEEP_R${index}_ACCESS_KEY_ID`, keys.accessKeyId], [`COLDKEEP_R${index}_SECRET_ACCESS_KEY`, keys.secretAccessKey]]));
+    const profile = process.env["BENCH_NODE_OPTIONS"];
+    const own = { NODE_COMPILE_CACHE: join(this.#folder, "compiled"), ...(profile !== undefined && { NODE_OPTIONS: profile }) };
+    return this.#meter.run({ argv: [process.execPath, this.#program, ...args], env: { ...own, ...Object.fromEntries(keys), ...env } });
+  }
+}
