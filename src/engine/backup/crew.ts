@@ -1,6 +1,7 @@
 /** The threads of a run, and the bytes in flight between them and the regions. */
 import { availableParallelism } from "node:os";
 import { MessageChannel, type Worker } from "node:worker_threads";
+import { HeaderSealer } from "../../codec/age-header.ts";
 import { ContentFilter } from "../../state/content-filter.ts";
 import { fromPortableError } from "../portable-error.ts";
 import { startWorker } from "../start-worker.ts";
@@ -29,6 +30,8 @@ export type CrewPlan = {
   packer: Omit<PackerSetup, "scanPort" | "filter" | "readingTurns">;
   /** Null: by the number of cores. */
   memoryBytes: number | null;
+  /** Of the volumes. */
+  recipients: string[];
   /** How many packers read at once; null: all of them. */
   readers: number | null;
   /** Target size of the next volume, bytes. */
@@ -59,8 +62,9 @@ export class Crew {
   readonly #plan: CrewPlan;
   readonly #scan: Worker;
   readonly #packers: Worker[] = [];
-  /** Called when the scan finds the first thing to pack. */
-  readonly #startPackers: () => void;
+  /** Called when the scan finds work for one more packer. */
+  readonly #startNext: (index: number) => void;
+  readonly #sealer: Promise<HeaderSealer>;
   readonly #failure = Promise.withResolvers<never>();
   readonly #scanned = Promise.withResolvers<ScanReport>();
   readonly #packed = Promise.withResolvers<void>();
@@ -76,6 +80,8 @@ export class Crew {
   private constructor(plan: CrewPlan, scan: Worker) {
     this.#plan = plan;
     this.#failure.promise.catch(() => undefined);
+    this.#sealer = HeaderSealer.create(plan.recipients);
+    this.#sealer.catch((error: unknown) => this.#failure.reject(error));
     const filter = new ContentFilter().memory;
     const count = plan.scan.dryRun ? 0 : packerCount(plan.memoryBytes, plan.nextTargetBytes());
     const channels = Array.from({ length: count }, () => new MessageChannel());
@@ -86,8 +92,9 @@ export class Crew {
     scan.on("message", (message: ScanToMain) => this.#fromScan(message));
     scan.postMessage({ kind: "start", setup } satisfies MainToScan, packerPorts);
     const readingTurns = plan.readers === null || plan.readers >= count ? null : ReadingTurns.of(plan.readers).memory;
-    this.#startPackers = () => {
-      for (const { port2 } of channels) this.#startPacker({ ...plan.packer, filter, readingTurns, scanPort: port2 });
+    this.#startNext = (index) => {
+      const scanPort = channels[index]?.port2;
+      if (scanPort !== undefined) this.#startPacker({ ...plan.packer, filter, readingTurns, scanPort });
     };
   }
 
@@ -159,7 +166,7 @@ export class Crew {
       case "problem":
         return this.#plan.onScan(message);
       case "packing":
-        return this.#startPackers();
+        return this.#startNext(message.packer);
       case "scanned":
         return this.#scanned.resolve(message.report);
       case "sealed":
@@ -192,7 +199,16 @@ export class Crew {
       if (buffer === undefined || (buffer === null && this.#spoolsOut > this.#packers.length)) return;
       if (buffer === null) this.#spoolsOut++;
       const packer = this.#wanting.shift();
-      packer?.postMessage({ kind: "go", targetBytes, buffer } satisfies MainToPacker, buffer === null ? [] : [buffer]);
+      if (packer !== undefined) void this.#go(packer, targetBytes, buffer);
+    }
+  }
+
+  async #go(packer: Worker, targetBytes: number, buffer: ArrayBuffer | null): Promise<void> {
+    try {
+      const sealed = await (await this.#sealer).seal();
+      packer.postMessage({ kind: "go", targetBytes, buffer, sealed } satisfies MainToPacker, buffer === null ? [] : [buffer]);
+    } catch (error) {
+      this.#failure.reject(error);
     }
   }
 

@@ -7,6 +7,7 @@
  *   pack workers ─ volumes ──▶ main ─ buffers ──▶ pack workers
  */
 import type { MessagePort } from "node:worker_threads";
+import type { SealedHead } from "../../codec/age-header.ts";
 import type { ReadRaceKind } from "../../disk/read-file.ts";
 import type { FileIdentity, Stat } from "../../disk/stat.ts";
 import type { Problem, SegmentReference } from "../../format/catalog-root.ts";
@@ -104,12 +105,12 @@ export type PackerToMain =
   | { kind: "finished"; times: StageTimes }
   | { kind: "error"; error: PortableError };
 
-export type MainToPacker = { kind: "go"; targetBytes: number; buffer: ArrayBuffer | null };
+/** Begin a volume. The main thread seals its head, because it has the library for that loaded anyway. */
+export type MainToPacker = { kind: "go"; targetBytes: number; buffer: ArrayBuffer | null; sealed: SealedHead };
 
 export type PackerSetup = {
   scanPort: MessagePort;
   filter: SharedArrayBuffer;
-  recipients: string[];
   recipientSet: number;
   compressionLevel: number;
   spoolDir: string;
@@ -168,7 +169,7 @@ export type SealRequest = {
   kind: "seal";
   catalogId: string;
   head: { vault: string; host: string; id: string; sources: string[]; run: Record<string, unknown> };
-  recipients: string[];
+  sealed: SealedHead;
   recipientSet: number;
   spoolPath: string;
 };
@@ -184,8 +185,8 @@ export type MainToScan =
   | { kind: "close" };
 
 export type ScanToMain =
-  /** There is something to pack: start the packers. */
-  | { kind: "packing" }
+  /** There is work for one more packer: start it. */
+  | { kind: "packing"; packer: number }
   | { kind: "progress"; counts: ScanCounts; path: string }
   | { kind: "problem"; problem: Problem }
   /** Every entry has its line; the packers are finishing. */

@@ -36,7 +36,7 @@ const port: PackerPort = {
   volume: (volume) => toMain({ kind: "volume", volume }, "buffer" in volume.body ? [volume.body.buffer] : []),
 };
 
-async function handle(packer: Packer, message: Exclude<ScanToPacker, { kind: "answer" }>): Promise<void> {
+async function handle(message: Exclude<ScanToPacker, { kind: "answer" }>): Promise<void> {
   switch (message.kind) {
     case "tasks":
       await packer.run(message.tasks);
@@ -53,12 +53,12 @@ async function handle(packer: Packer, message: Exclude<ScanToPacker, { kind: "an
 }
 
 let chain: Promise<void> = Promise.resolve();
-const creating = Packer.create(setup, port);
+const packer = new Packer(setup, port);
 
 scan.on("message", (message: ScanToPacker) => {
   if (message.kind === "answer") return answer?.(message.places);
   chain = chain
-    .then(async () => handle(await creating, message))
+    .then(() => handle(message))
     .catch((error: unknown) => toMain({ kind: "error", error: toPortableError(error) }));
   return undefined;
 });

@@ -4,7 +4,6 @@
  */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import { HeaderSealer } from "../../codec/age-header.ts";
 import { FrameCompressor } from "../../codec/zstd.ts";
 import { ID_RANDOM_BYTES, makeId } from "../../format/id.ts";
 import { ContentFilter } from "../../state/content-filter.ts";
@@ -45,7 +44,6 @@ export class Packer {
   readonly times = noTimes();
   readonly #setup: PackerSetup;
   readonly #port: PackerPort;
-  readonly #sealer: HeaderSealer;
   readonly #filter: ContentFilter;
   readonly #compressor: FrameCompressor;
   readonly #turns: ReadingTurns | null;
@@ -56,17 +54,12 @@ export class Packer {
   #volume: { writer: VolumeWriter; buffer: ArrayBuffer | null; path: string } | null = null;
   #window: Buffer | null = null;
 
-  private constructor(setup: PackerSetup, port: PackerPort, sealer: HeaderSealer) {
+  constructor(setup: PackerSetup, port: PackerPort) {
     this.#setup = setup;
     this.#port = port;
-    this.#sealer = sealer;
     this.#filter = new ContentFilter(setup.filter);
     this.#compressor = new FrameCompressor(setup.compressionLevel);
     this.#turns = setup.readingTurns && new ReadingTurns(setup.readingTurns);
-  }
-
-  static async create(setup: PackerSetup, port: PackerPort): Promise<Packer> {
-    return new Packer(setup, port, await HeaderSealer.create(setup.recipients));
   }
 
   /** Works off tasks: neighbouring files together, spans one by one. */
@@ -168,9 +161,8 @@ export class Packer {
 
   async #openVolume(): Promise<{ writer: VolumeWriter; buffer: ArrayBuffer | null; path: string }> {
     const startMs = performance.now();
-    const { targetBytes, buffer } = await this.#port.nextVolume();
+    const { targetBytes, buffer, sealed } = await this.#port.nextVolume();
     this.times.waited += performance.now() - startMs;
-    const sealed = await this.#sealer.seal();
     const id = makeId(Date.now(), randomBytes(ID_RANDOM_BYTES));
     const path = join(this.#setup.spoolDir, `${id}.volume`);
     if (buffer === null) this.#window ??= spoolWindow();

@@ -12,10 +12,10 @@ import type { Candidate, Packer, Placed } from "./packer.ts";
 import { entryBase } from "./pending-file.ts";
 
 /** A file that has grown beyond this since the walk is handed back, to be read in spans. */
-const ONE_PIECE_BYTES_MAX = 4 * MIB;
+const ONE_PIECE_BYTES_MAX = 2 * MIB;
 /** How often a path is looked at again when another file has come to lie there. */
 const SWAPS_MAX = 32;
-const ARENA_BYTES = 6 * MIB;
+const ARENA_BYTES = 4 * MIB;
 
 type Read = { stat: Stat; bytes: Buffer; changed: boolean; xattrs: Xattr[]; lost?: string | undefined };
 

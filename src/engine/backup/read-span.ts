@@ -15,7 +15,7 @@ import type { Candidate, Packer, Placed } from "./packer.ts";
 import { failedResult } from "./read-files.ts";
 
 /** Read at a time; a chunk cut short by the end of a part goes on in the next. */
-const PART_BYTES = 16 * MIB;
+const PART_BYTES = 8 * MIB;
 const part = Buffer.allocUnsafeSlow(PART_BYTES);
 
 type Item = { zero: number } | { piece: Piece };

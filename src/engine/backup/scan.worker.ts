@@ -65,7 +65,7 @@ class ScanThread {
     this.#main = main;
     this.#cache = new CatalogCache(setup.catalogDir);
     this.#book = new ContentBook(setup.stateDir, setup.filter, setup.reusableVolumes);
-    this.#dispatch = setup.dryRun ? null : new TaskDispatch(setup.packerPorts, () => this.#tell({ kind: "packing" }));
+    this.#dispatch = setup.dryRun ? null : new TaskDispatch(setup.packerPorts, (packer) => this.#tell({ kind: "packing", packer }));
     this.#log = new ScanLog(sources, (problem) => this.#tell({ kind: "problem", problem }));
     this.#segments = new SegmentWriter(this.#cache, storedSegments(setup));
     this.#scanner = new Scanner({
@@ -129,7 +129,7 @@ class ScanThread {
     const isDone = this.#scanner.isComplete || this.#isStopped;
     if (isDone && !this.#isFinishing) {
       this.#isFinishing = true;
-      if (dispatch.isUsed) dispatch.broadcast({ kind: "finish" });
+      if (dispatch.packersStarted > 0) dispatch.broadcast({ kind: "finish" });
       else this.#scanned();
     } else if (!isDone && !this.#isFlushed) {
       this.#isFlushed = true;
@@ -139,7 +139,7 @@ class ScanThread {
 
   #packerClosed(): void {
     this.#closedPackers++;
-    if (this.#isFinishing && this.#closedPackers === this.#setup.packerPorts.length) this.#scanned();
+    if (this.#isFinishing && this.#closedPackers === this.#dispatch?.packersStarted) this.#scanned();
   }
 
   #scanned(): void {
@@ -182,8 +182,7 @@ class ScanThread {
         this.#scanner.stop();
         return this.#schedule();
       case "seal":
-        this.#seal(message).catch((error: unknown) => this.#tell({ kind: "error", error: toPortableError(error) }));
-        return;
+        return this.#seal(message);
       case "close":
         try {
           this.#book.close();
@@ -194,11 +193,11 @@ class ScanThread {
     }
   }
 
-  async #seal(request: SealRequest): Promise<void> {
+  #seal(request: SealRequest): void {
     this.#segments.seal();
     const { segments } = this.#segments;
     const facts = { entries: this.#log.entriesWritten, problems: this.#log.problems };
-    const sealed = await sealCatalog(request, segments, facts, this.#cache);
+    const sealed = sealCatalog(request, segments, facts, this.#cache);
     const catalogs = new Set(segments.map((segment) => segment.object)).add(request.catalogId);
     const totals = { entries: this.#log.entriesWritten, sourceBytes: this.#log.counts.sourceBytes };
     this.#tell({

@@ -1,5 +1,4 @@
 /** Writes a run's catalog object: the segments that have no object yet, then the root, encrypted into a spool file. */
-import { sealHeader } from "../../codec/age-header.ts";
 import { sha256Hex } from "../../codec/digest.ts";
 import { compressFrame } from "../../codec/zstd.ts";
 import { ColdkeepError } from "../../errors.ts";
@@ -16,14 +15,13 @@ const ROOT_LEVEL = 9;
 
 export type CatalogFacts = { entries: number; problems: { total: number; items: Problem[] } };
 
-export async function sealCatalog(
+export function sealCatalog(
   request: SealRequest,
   segments: WrittenSegment[],
   facts: CatalogFacts,
   cache: CatalogCache,
-): Promise<{ object: ListedObject; root: RootReference }> {
-  const sealed = await sealHeader(request.recipients);
-  const writer = new SealedObjectWriter(request.catalogId, "catalog", sealed, request.recipientSet, spoolWindow(), request.spoolPath);
+): { object: ListedObject; root: RootReference } {
+  const writer = new SealedObjectWriter(request.catalogId, "catalog", request.sealed, request.recipientSet, spoolWindow(), request.spoolPath);
   for (const segment of segments) {
     if (segment.object !== "") continue;
     const frame = cache.frame(segment.sha256);

@@ -11,26 +11,25 @@ const BATCHES_AHEAD = 2;
 /** The spans of one file, and the task that comes next. */
 type Feed = { number: number; tasks: Iterator<PackTask>; next: PackTask };
 
-type PackerLine = { port: MessagePort; outstanding: number };
+type PackerLine = { port: MessagePort; outstanding: number; isStarted: boolean };
 
 export class TaskDispatch {
   readonly #packers: PackerLine[];
-  readonly #onFirst: () => void;
-  #isUsed = false;
+  readonly #start: (index: number) => void;
   #batch: PackTask[] = [];
   #batchBytes = 0;
   /** Batches, and files in spans whose tasks are made when their turn comes. */
   #queue: (PackTask[] | Feed)[] = [];
 
-  /** `onFirst` is called before the first task goes out: most nights have none, and then no packer need start. */
-  constructor(ports: readonly MessagePort[], onFirst: () => void) {
-    this.#onFirst = onFirst;
-    this.#packers = ports.map((port) => ({ port, outstanding: 0 }));
+  /** `start` is called for each packer when there is work for it: most nights have none, and many have enough for one. */
+  constructor(ports: readonly MessagePort[], start: (index: number) => void) {
+    this.#start = start;
+    this.#packers = ports.map((port) => ({ port, outstanding: 0, isStarted: false }));
   }
 
-  /** Whether any task went out. */
-  get isUsed(): boolean {
-    return this.#isUsed;
+  /** How many packers have been started. */
+  get packersStarted(): number {
+    return this.#packers.filter(({ isStarted }) => isStarted).length;
   }
 
   /** Whether more tasks would only pile up. */
@@ -67,8 +66,6 @@ export class TaskDispatch {
 
   #enqueue(work: PackTask[] | Feed): void {
     this.#queue.push(work);
-    if (!this.#isUsed) this.#onFirst();
-    this.#isUsed = true;
     this.#send();
   }
 
@@ -89,7 +86,7 @@ export class TaskDispatch {
   }
 
   broadcast(message: ScanToPacker): void {
-    for (const { port } of this.#packers) port.postMessage(message);
+    for (const { port, isStarted } of this.#packers) if (isStarted) port.postMessage(message);
   }
 
   answer(index: number, message: ScanToPacker): void {
@@ -98,10 +95,13 @@ export class TaskDispatch {
 
   #send(): void {
     for (;;) {
+      // Those that are not started come last: one that is idle takes what there is before another one begins.
       const packer = this.#packers.reduce((least, next) => (next.outstanding < least.outstanding ? next : least));
       if (packer.outstanding >= BATCHES_AHEAD) return;
       const batch = this.#nextBatch();
       if (batch === undefined) return;
+      if (!packer.isStarted) this.#start(this.#packers.indexOf(packer));
+      packer.isStarted = true;
       packer.outstanding++;
       packer.port.postMessage({ kind: "tasks", tasks: batch } satisfies ScanToPacker);
     }

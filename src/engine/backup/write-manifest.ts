@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
+import { sealHeader } from "../../codec/age-header.ts";
 import { formatPublicKey, sign } from "../../codec/signer.ts";
 import { sha256Hex } from "../../codec/digest.ts";
 import { ColdkeepError } from "../../errors.ts";
@@ -62,7 +63,7 @@ export async function sealArchive(sealing: Sealing): Promise<Sealed> {
   const catalogId = makeId(Date.now(), randomBytes(ID_RANDOM_BYTES));
   const spoolPath = join(ground.spoolDir, `${catalogId}.catalog`);
   const head = { vault: config.vault, host: config.host, id, sources, run: runFacts(report, startedAtMs) };
-  const catalog = await crew.seal({ kind: "seal", catalogId, head, recipients: ground.recipients.catalog, recipientSet: 0, spoolPath });
+  const catalog = await crew.seal({ kind: "seal", catalogId, head, sealed: await sealHeader(ground.recipients.catalog), recipientSet: 0, spoolPath });
   const body = { path: spoolPath, sizeBytes: catalog.object.sizeBytes };
   await fanOut.put(catalog.object, body, (region) => ground.state.noteReceipt(region.name, catalogId));
   rmSync(spoolPath, { force: true });

@@ -2,7 +2,7 @@
 import { KIB, MIB } from "../../units.ts";
 import { RANGE_PLAIN_BYTES_MAX } from "./unpack-job.ts";
 
-const BYTES_MAX = 80 * MIB;
+const BYTES_MAX = 64 * MIB;
 /** Any range but a single large frame: its plaintext, the rest of its first and last chunk, and the tags. */
 const SLOT_BYTES = RANGE_PLAIN_BYTES_MAX + 256 * KIB;
 /** Ranges up to this length are never held back: the others may be waiting for what is in them. */

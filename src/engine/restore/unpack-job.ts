@@ -16,7 +16,7 @@ export type FrameRange = { plainOffset: number; frames: WantedFrame[]; bytes: By
 
 const GAP_BYTES = 256 * KIB;
 /** Small enough that many are on their way at once in little memory, and large enough that requests cost nothing. */
-export const RANGE_PLAIN_BYTES_MAX = 4 * MIB;
+export const RANGE_PLAIN_BYTES_MAX = 3 * MIB;
 
 /** `impossible`: pieces in frames that lie outside the volume, whatever its writer meant. */
 export type FetchPlan = { ranges: FrameRange[]; plainTotal: number; impossible: WantedPiece[] };

@@ -13,9 +13,9 @@ import { isAway } from "./targets.ts";
 import type { RegionTally } from "./region-tally.ts";
 
 /** Stored bytes in memory, of all regions together; what decrypting takes comes on top. */
-const MEMORY_BYTES = 128 * MIB;
+const MEMORY_BYTES = 64 * MIB;
 /** Objects come in parts, so that several of any size fit into that. */
-const PART_BYTES_MAX = 16 * MIB;
+const PART_BYTES_MAX = 8 * MIB;
 const FETCHES_AT_ONCE = 4;
 
 /** Shared by the regions of one check. */
