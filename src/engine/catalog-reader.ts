@@ -71,7 +71,15 @@ export class CatalogReader {
 
   /** Makes sure that segments are in the cache, fetching what is not. Throws E_OBJECT, E_FORMAT. */
   async fetch(segments: readonly SegmentReference[]): Promise<void> {
-    const missing = segments.filter((segment) => this.#cache.text(segment.sha256, segment.size) === undefined);
+    await this.#fetchAll(segments.filter((segment) => this.#cache.text(segment.sha256, segment.size) === undefined));
+  }
+
+  /** The same for a reader that can do without a segment that proves damaged in the cache. Throws E_OBJECT, E_FORMAT. */
+  async fetchAbsent(segments: readonly SegmentReference[]): Promise<void> {
+    await this.#fetchAll(segments.filter(({ sha256 }) => !this.#cache.has(sha256)));
+  }
+
+  async #fetchAll(missing: readonly SegmentReference[]): Promise<void> {
     await eachOf(this.#ranges(missing), FETCHES_AT_ONCE, (range) => this.#fetchRange(range));
   }
 

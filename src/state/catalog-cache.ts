@@ -3,7 +3,7 @@
  * the digest after decompressing, and fetch again what does not match.
  */
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { sha256Hex } from "../codec/digest.ts";
 import { decompressFrame } from "../codec/zstd.ts";
@@ -33,6 +33,11 @@ export class CatalogCache {
     } catch {
       return undefined;
     }
+  }
+
+  /** Whether there is a frame of that name; what it holds is checked when it is read. */
+  has(sha256: string): boolean {
+    return existsSync(this.#path(sha256));
   }
 
   /** The text of a segment when it is here and intact; a damaged one is removed. `sizeBytes` is the size of the text. */

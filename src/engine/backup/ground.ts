@@ -163,7 +163,8 @@ async function readBase(survey: Survey, lesson: Omit<Lesson, "base">, signal: Ab
 
 async function openBase(manifest: Manifest, reader: SealedReader, cache: CatalogCache): Promise<Ground["base"]> {
   const catalog = await CatalogReader.open(manifest, reader, cache);
-  await catalog.fetch(catalog.root.segments);
+  // The scan passes over a damaged one: its files are read again, and found to be stored.
+  await catalog.fetchAbsent(catalog.root.segments);
   return { manifest, segments: catalog.root.segments };
 }
 
