@@ -1,6 +1,6 @@
 /** Looks at everything in a volume as its bytes arrive: age, zstd frames, the digest of every piece, and the tar stream. */
 import type { HeaderOpener } from "../../codec/age-header.ts";
-import { openChunks, plaintextLength, SEALED_CHUNK_BYTES } from "../../codec/age-payload.ts";
+import { CHUNK_BYTES, openChunks, plaintextLength, SEALED_CHUNK_BYTES } from "../../codec/age-payload.ts";
 import { sha256Hex } from "../../codec/digest.ts";
 import { decompressFrame } from "../../codec/zstd.ts";
 import { ColdkeepError, messageOf } from "../../errors.ts";
@@ -14,6 +14,8 @@ import type { TarCheck } from "./tar-check.ts";
 /** age chunks decrypted at once, 2 MiB: memory stays small whatever arrives. */
 const RUN_CHUNKS = 32;
 const RUN_BYTES = RUN_CHUNKS * SEALED_CHUNK_BYTES;
+/** Used for every run of a thread: what is decrypted is copied on at once. */
+const plainRoom = Buffer.allocUnsafeSlow(RUN_CHUNKS * CHUNK_BYTES);
 const FAULTS_MAX = 1000;
 
 /** One volume. Faults are gathered; after one that leaves nothing to go on with, the rest of the bytes is passed over. */
@@ -82,10 +84,8 @@ export class VolumeCheck {
     let at = 0;
     while (sealed.length - at > RUN_BYTES || (isLast && at < sealed.length)) {
       const run = sealed.subarray(at, at + RUN_BYTES);
-      const plain = openChunks(run, key, this.#chunk, this.#plainTotal);
+      const plain = openChunks(run, key, this.#chunk, this.#plainTotal, plainRoom);
       for (const frame of this.#frames.push(plain)) this.#checkFrame(frame);
-      // The reader has copied it. Freed now, not at some later collection.
-      if (plain.buffer instanceof ArrayBuffer) plain.buffer.transfer(0);
       this.#chunk += RUN_CHUNKS;
       at += run.length;
     }
