@@ -6,8 +6,8 @@ import { startFakeS3, type FakeRequest, type FakeS3 } from "../support/fake-s3.t
 import { type BackupDocument, noise, s3Options, setUpHost, type TestHost } from "../support/host.ts";
 import { treeDigest, waitUntil } from "../support/program.ts";
 
-const TREE = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`d${i % 4}/${i}.bin`, noise(900_000, i + 1)]));
-const TREE_BYTES = 54_000_000;
+const TREE = Object.fromEntries(Array.from({ length: 120 }, (_, i) => [`d${i % 4}/${i}.bin`, noise(900_000, i + 1)]));
+const TREE_BYTES = 108_000_000;
 
 let north: FakeS3;
 let south: FakeS3;

@@ -38,7 +38,15 @@ export type PackerPort = {
 
 export type Placed = { piece: Piece; bytesPacked: number };
 
+type OpenVolume = { writer: VolumeWriter; buffer: ArrayBuffer | null; path: string; pieces: number };
+
 type Waiting = { pieces: Piece[]; result: () => PackResult };
+
+/**
+ * A volume of tiny files would hold hundreds of thousands: what is known of each until a region has confirmed it must not fill
+ * the memory, so that such a volume is closed early.
+ */
+const PIECES_PER_VOLUME_MAX = 32_768;
 
 export class Packer {
   readonly times = noTimes();
@@ -51,7 +59,7 @@ export class Packer {
   /** Pieces of the open volume by digest: nobody else can know them yet. */
   readonly #recent = new Map<string, Piece>();
   #waiting: Waiting[] = [];
-  #volume: { writer: VolumeWriter; buffer: ArrayBuffer | null; path: string } | null = null;
+  #volume: OpenVolume | null = null;
   #window: Buffer | null = null;
 
   constructor(setup: PackerSetup, port: PackerPort) {
@@ -121,7 +129,7 @@ export class Packer {
     if (!this.#frame.isEmpty) {
       const { bytes, pieces } = this.#frame.take();
       const frame = timed(this.times, "compressed", () => this.#compressor.compress(bytes));
-      const volume = await this.#volumeFor(frame.length);
+      const volume = await this.#volumeFor(frame.length, pieces.length);
       const position = timed(this.times, "encrypted", () => volume.append(frame));
       const records = Buffer.allocUnsafeSlow(pieces.length * PIECE_BYTES);
       for (const [i, piece] of pieces.entries()) {
@@ -153,13 +161,15 @@ export class Packer {
     this.#port.results(ready);
   }
 
-  async #volumeFor(frameBytes: number): Promise<VolumeWriter> {
-    if (this.#volume !== null && !this.#volume.writer.hasRoomFor(frameBytes)) this.#closeVolume();
+  async #volumeFor(frameBytes: number, pieces: number): Promise<VolumeWriter> {
+    const open = this.#volume;
+    if (open !== null && (!open.writer.hasRoomFor(frameBytes) || open.pieces + pieces > PIECES_PER_VOLUME_MAX)) this.#closeVolume();
     this.#volume ??= await this.#openVolume();
+    this.#volume.pieces += pieces;
     return this.#volume.writer;
   }
 
-  async #openVolume(): Promise<{ writer: VolumeWriter; buffer: ArrayBuffer | null; path: string }> {
+  async #openVolume(): Promise<OpenVolume> {
     const startMs = performance.now();
     const { targetBytes, buffer, sealed } = await this.#port.nextVolume();
     this.times.waited += performance.now() - startMs;
@@ -168,7 +178,7 @@ export class Packer {
     if (buffer === null) this.#window ??= spoolWindow();
     const target = buffer === null ? (this.#window ?? spoolWindow()) : Buffer.from(buffer);
     const object = new SealedObjectWriter(id, "volume", sealed, this.#setup.recipientSet, target, buffer === null ? path : undefined);
-    return { writer: new VolumeWriter(object, targetBytes), buffer, path };
+    return { writer: new VolumeWriter(object, targetBytes), buffer, path, pieces: 0 };
   }
 
   #closeVolume(): void {

@@ -7,8 +7,8 @@ import { cutKey, cutsBefore } from "../../format/segment.ts";
 import type { CatalogCache } from "../../state/catalog-cache.ts";
 import type { StoredPlace } from "./previous-catalog.ts";
 
-/** Higher levels save little of a text that is mostly digests, and take time from the walk. */
-const CATALOG_LEVEL = 3;
+/** A segment is stored again whenever one of its lines changes, as those of /tmp do every night: a better level than the volumes'. */
+const CATALOG_LEVEL = 6;
 
 /** A segment of the archive being written; `object` is empty until it has one. */
 export type WrittenSegment = SegmentReference;
