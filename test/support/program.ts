@@ -3,7 +3,7 @@
  * standard input. `COLDKEEP_TEST_PROGRAM` names another build of it to test (a `.js` file or an executable).
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { chownSync, mkdtempSync } from "node:fs";
+import { chmodSync, chownSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -84,9 +84,23 @@ function killGroup(child: ChildProcess): void {
   }
 }
 
+/**
+ * The folder of every home, made once: where each lay in the temporary folder itself, that would change with every run, and with
+ * it the entries above the sources of tests whose nights must have no change.
+ */
+let homes: string | undefined;
+
+function makeHomes(): string {
+  const folder = mkdtempSync(join(tmpdir(), "coldkeep-homes-"));
+  chmodSync(folder, 0o755);
+  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
 /** Starts the program and returns at once, for tests that signal or watch it. A program still running after the test is killed. */
 export function startColdkeep(args: string[], options: ProgramOptions = {}): RunningProgram {
-  const home = mkdtempSync(join(tmpdir(), "coldkeep-home-"));
+  homes ??= makeHomes();
+  const home = mkdtempSync(join(homes, "home-"));
   if (options.uid !== undefined) chownSync(home, options.uid, options.uid);
   const [command, ...rest] = [...(options.wrapper ?? []), ...commandLine(args)] as [string, ...string[]];
   const child = spawn(command, rest, {
