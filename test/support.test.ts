@@ -82,7 +82,7 @@ test("the program runs apart from this process: own HOME, no credentials of the 
   expect(result.stdout).toMatch(/^EXTRA=1$/m);
   expect(result.stdout).not.toMatch(/leak|AWS_|^COLDKEEP_/m);
   const home = /^HOME=(.*)$/m.exec(result.stdout)?.[1] ?? "";
-  expect(home).toContain("coldkeep-home-");
+  expect(home).toMatch(/coldkeep-homes-[^/]+\/home-/);
   expect(existsSync(home)).toBe(false);
   expect(() => result.json()).toThrow("not one JSON document");
 });

@@ -42,6 +42,8 @@ class S3Store implements ObjectStore {
   readonly #down: Pacers["down"];
   /** `prefix/`, or nothing. */
   readonly #base: string;
+  /** The clock of the last answer that is one of a store: what stands in its place must not tell the time. */
+  #answered: ReturnType<OpenedClient["lastDate"]>;
   /** Whether the store is still believed to know `If-None-Match`. */
   #conditional = true;
 
@@ -89,6 +91,7 @@ class S3Store implements ObjectStore {
       announceDigest(command, options.sha256);
       const output = await this.#client.send(command, sendOptions(options.signal));
       if (output.ETag === undefined) throw this.#foreignAnswer(call);
+      this.#answered = this.#opened.lastDate();
       return "created";
     } finally {
       if (!(sent instanceof Uint8Array)) sent.destroy();
@@ -107,7 +110,9 @@ class S3Store implements ObjectStore {
     });
     try {
       const output = await this.#client.send(command, sendOptions(signal));
-      return openBody({ output, range, fail: (error) => this.#error(error, call), doing: call.doing, down: this.#down, signal });
+      const opened = openBody({ output, range, fail: (error) => this.#error(error, call), doing: call.doing, down: this.#down, signal });
+      this.#answered = this.#opened.lastDate();
+      return opened;
     } catch (error) {
       if (range !== undefined && statusOf(error) === 416) {
         const sizeBytes = sizeWithoutBytes(error);
@@ -175,7 +180,7 @@ class S3Store implements ObjectStore {
   async nowMs(signal?: AbortSignal): Promise<number> {
     const call = this.#call(`asking ${this.location} for its time`, signal);
     const before = this.#opened.lastDate();
-    if (before !== undefined && isRecent(before)) return timeNow(before);
+    if (this.#answered !== undefined && isRecent(this.#answered)) return timeNow(this.#answered);
     try {
       const command = new this.#sdk.ListObjectsV2Command({ Bucket: this.#url.bucket, Prefix: this.#base, MaxKeys: 1 });
       const page = await this.#client.send(command, sendOptions(signal));

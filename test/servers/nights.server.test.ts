@@ -31,7 +31,8 @@ async function hostWith(folder: string, source: string): Promise<Host> {
 }
 
 describe(`${FILES} files`, () => {
-  const folder = fileTempDir();
+  // The folders above a source are entries too: the system's temporary folder changes with every program that uses it.
+  const folder = fileTempDir("/var/tmp");
   const data = join(folder, "data");
   const regions = ["north", "south"].map((name) => join(folder, "regions", name));
   let host: Host;

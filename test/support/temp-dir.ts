@@ -46,9 +46,9 @@ export function afterUse(cleanUp: () => void): void {
   }
 }
 
-/** A new empty directory that stays until the last test of the file is done. */
-export function fileTempDir(): string {
-  const dir = realpathSync(mkdtempSync(join(tmpdir(), "coldkeep-test-")));
+/** A new empty directory that stays until the last test of the file is done. `parent`: where other programs may not come and go. */
+export function fileTempDir(parent = tmpdir()): string {
+  const dir = realpathSync(mkdtempSync(join(parent, "coldkeep-test-")));
   atEndOfFile.push(() => removeTree(dir));
   return dir;
 }
