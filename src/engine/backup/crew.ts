@@ -1,6 +1,6 @@
 /** The threads of a run, and the bytes in flight between them and the regions. */
 import { availableParallelism } from "node:os";
-import { MessageChannel, type Worker } from "node:worker_threads";
+import { MessageChannel, type MessagePort, type Worker } from "node:worker_threads";
 import { HeaderSealer } from "../../codec/age-header.ts";
 import { ContentFilter } from "../../state/content-filter.ts";
 import { fromPortableError } from "../portable-error.ts";
@@ -16,6 +16,7 @@ import type {
   ScanToMain,
   SealedCatalog,
   SealRequest,
+  WalkSetup,
 } from "./messages.ts";
 import { ReadingTurns } from "./reading-turns.ts";
 import type { StageTimes } from "./stage-times.ts";
@@ -26,7 +27,7 @@ const SPOOL_ABOVE_BYTES = 64 * 1024 * 1024;
 const PACKERS_MAX = 8;
 
 export type CrewPlan = {
-  scan: Omit<ScanSetup, "packerPorts" | "filter">;
+  scan: Omit<ScanSetup, "walkPort" | "packerPorts" | "filter">;
   packer: Omit<PackerSetup, "scanPort" | "filter" | "readingTurns">;
   /** Null: by the number of cores. */
   memoryBytes: number | null;
@@ -53,14 +54,30 @@ function packerCount(memoryBytes: number | null, volumeBytes: number): number {
   return Math.min(availableParallelism(), affordable, PACKERS_MAX);
 }
 
-/** Starts the thread of the scan, which loads its modules while the run still looks at the regions. */
-export function startScan(): Worker {
-  return startWorker(new URL("./scan.worker.ts", import.meta.url), null);
+/** The threads that need no packers: the walk, and the scan of what it finds. */
+export class Scouts {
+  readonly walk: Worker;
+  readonly scan: Worker;
+  /** Where the scan hears from the walk. */
+  readonly walkPort: MessagePort;
+
+  /** The walk goes ahead, and the scan loads its modules, while the run still looks at the regions. */
+  constructor(setup: Omit<WalkSetup, "scanPort">) {
+    const { port1, port2 } = new MessageChannel();
+    this.walkPort = port1;
+    this.walk = startWorker(new URL("./walk.worker.ts", import.meta.url), { ...setup, scanPort: port2 } satisfies WalkSetup, [port2]);
+    this.scan = startWorker(new URL("./scan.worker.ts", import.meta.url), null);
+  }
+
+  /** Ends both where they are. */
+  async terminate(): Promise<void> {
+    await Promise.all([this.walk.terminate(), this.scan.terminate()]);
+  }
 }
 
 export class Crew {
   readonly #plan: CrewPlan;
-  readonly #scan: Worker;
+  readonly #scouts: Scouts;
   readonly #packers: Worker[] = [];
   /** Called when the scan finds work for one more packer. */
   readonly #startNext: (index: number) => void;
@@ -77,7 +94,7 @@ export class Crew {
   #spoolsOut = 0;
   #isOver = false;
 
-  private constructor(plan: CrewPlan, scan: Worker) {
+  private constructor(plan: CrewPlan, scouts: Scouts) {
     this.#plan = plan;
     this.#failure.promise.catch(() => undefined);
     this.#sealer = HeaderSealer.create(plan.recipients);
@@ -86,11 +103,13 @@ export class Crew {
     const count = plan.scan.dryRun ? 0 : packerCount(plan.memoryBytes, plan.nextTargetBytes());
     const channels = Array.from({ length: count }, () => new MessageChannel());
     const packerPorts = channels.map((channel) => channel.port1);
-    const setup: ScanSetup = { ...plan.scan, filter, packerPorts };
-    this.#scan = scan;
+    const { scan, walk, walkPort } = scouts;
+    const setup: ScanSetup = { ...plan.scan, filter, walkPort, packerPorts };
+    this.#scouts = scouts;
+    this.#watch(walk);
     this.#watch(scan);
     scan.on("message", (message: ScanToMain) => this.#fromScan(message));
-    scan.postMessage({ kind: "start", setup } satisfies MainToScan, packerPorts);
+    scan.postMessage({ kind: "start", setup } satisfies MainToScan, [walkPort, ...packerPorts]);
     const readingTurns = plan.readers === null || plan.readers >= count ? null : ReadingTurns.of(plan.readers).memory;
     this.#startNext = (index) => {
       const scanPort = channels[index]?.port2;
@@ -105,9 +124,9 @@ export class Crew {
     packer.on("message", (message: PackerToMain) => this.#fromPacker(packer, message));
   }
 
-  /** Sets a thread of `startScan` to work. */
-  static start(plan: CrewPlan, scan: Worker): Crew {
-    return new Crew(plan, scan);
+  /** Sets the scan to work. */
+  static start(plan: CrewPlan, scouts: Scouts): Crew {
+    return new Crew(plan, scouts);
   }
 
   /** Time by stage of each packer, once `finished`; none where nothing was packed. */
@@ -137,7 +156,7 @@ export class Crew {
   /** Lets the scan save its index, then ends all threads. */
   async close(): Promise<void> {
     this.#isOver = true;
-    const ended = new Promise<void>((resolve) => this.#scan.once("exit", () => resolve()));
+    const ended = new Promise<void>((resolve) => this.#scouts.scan.once("exit", () => resolve()));
     this.#toScan({ kind: "close" });
     await ended;
     await this.abandon();
@@ -146,11 +165,11 @@ export class Crew {
   /** Ends all threads where they are. */
   async abandon(): Promise<void> {
     this.#isOver = true;
-    await Promise.all([this.#scan, ...this.#packers].map((worker) => worker.terminate()));
+    await Promise.all([this.#scouts, ...this.#packers].map((thread) => thread.terminate()));
   }
 
   #toScan(message: MainToScan): void {
-    this.#scan.postMessage(message);
+    this.#scouts.scan.postMessage(message);
   }
 
   #watch(worker: Worker): void {

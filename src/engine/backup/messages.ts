@@ -2,6 +2,7 @@
  * What the threads of a backup say to each other.
  *
  *   main ──────── start, confirmed, seal ───────▶ scan worker
+ *   walk worker ─ items ────────────────────────▶ scan worker
  *   scan worker ─ tasks, answers, flush ────────▶ pack workers      (a direct port each)
  *   pack workers ─ results, questions ──────────▶ scan worker
  *   pack workers ─ volumes ──▶ main ─ buffers ──▶ pack workers
@@ -15,6 +16,7 @@ import type { Xattr } from "../../format/entry.ts";
 import type { ListedObject, ManifestHeader, RootReference } from "../../format/manifest.ts";
 import type { PortableError } from "../portable-error.ts";
 import type { StageTimes } from "./stage-times.ts";
+import type { WalkBatch } from "./walk-batch.ts";
 
 /** Content known to lie in a volume that may be reused. */
 export type KnownChunk = { sha256: string; volume: string; frame: readonly [number, number]; offset: number; length: number };
@@ -120,14 +122,23 @@ export type PackerSetup = {
 
 export type SourceSpec = { path: string; exclude: string[] };
 
+export type WalkSetup = {
+  scanPort: MessagePort;
+  sources: SourceSpec[];
+  /** The vault's own directories and the state: never archived. */
+  excludedDirs: string[];
+};
+
+/** The scan answers each `items` with null once it takes them. */
+export type WalkToScan = { kind: "items"; batch: WalkBatch } | { kind: "end" } | { kind: "error"; error: PortableError };
+
 export type ScanSetup = {
+  walkPort: MessagePort;
   packerPorts: MessagePort[];
   filter: SharedArrayBuffer;
   stateDir: string;
   catalogDir: string;
   sources: SourceSpec[];
-  /** The vault's own directories and the state: never archived. */
-  excludedDirs: string[];
   previous: { segments: SegmentReference[]; startedAtSeconds: number; rewriteObjects: string[] } | null;
   /** Volumes whose content may be named again. */
   reusableVolumes: string[];

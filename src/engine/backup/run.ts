@@ -1,6 +1,5 @@
 /** One backup: from the walk to a manifest in every region that can take it. */
 import { rmSync } from "node:fs";
-import type { Worker } from "node:worker_threads";
 import { CHAIN_NOTE, noteChainBegun } from "../../config/keys.ts";
 import { stepAside } from "../../disk/priority.ts";
 import { ColdkeepError, EXIT, type ExitStatus } from "../../errors.ts";
@@ -11,10 +10,11 @@ import { HostLock } from "../../state/host-lock.ts";
 import { type KnownObject, RunState } from "../../state/run-state.ts";
 import { parseRegionUrl } from "../../storage/region-url.ts";
 import { formatSize } from "../../units.ts";
+import type { HostSetup } from "../host-setup.ts";
 import type { Manifest } from "../manifests.ts";
 import { closeRegions, type Region } from "../region.ts";
 import { objectsToRewrite } from "./base.ts";
-import { Crew, startScan } from "./crew.ts";
+import { Crew, Scouts } from "./crew.ts";
 import { FanOut } from "./fan-out.ts";
 import { findGround, readSafeSetup, statePaths, type BackupOrder, type Ground } from "./ground.ts";
 import type { FinishedVolume, ScanCounts, ScanReport, SourceSpec } from "./messages.ts";
@@ -44,15 +44,13 @@ export type BackupReport = {
 const INTERRUPT_GRACE_MS = 10_000;
 
 /** The configuration and keys go along in every archive, so that a rebuilt server can continue its chain. */
-function sourcesOf(ground: Ground): SourceSpec[] {
-  const { loaded, keysDir } = ground.setup;
+function sourcesOf({ loaded, keysDir }: HostSetup): SourceSpec[] {
   const own = [{ path: loaded.path, exclude: [] }, { path: keysDir, exclude: [CHAIN_NOTE] }];
   return [...loaded.config.sources, ...own];
 }
 
 /** Where the vault and the state lie on this machine. */
-function ownDirectories(ground: Ground): string[] {
-  const { config } = ground.setup.loaded;
+function ownDirectories({ loaded: { config } }: HostSetup): string[] {
   const regions = config.regions.map(({ url }) => parseRegionUrl(url)).flatMap((url) => (url.kind === "directory" ? [url.path] : []));
   return [...regions, config.state];
 }
@@ -67,12 +65,12 @@ class BackupRun {
   /** Stops storing; the walk is stopped by the caller's signal. */
   readonly #storing = new AbortController();
 
-  readonly #scan: Worker;
+  readonly #scouts: Scouts;
   readonly #clock: StageClock;
 
-  constructor(order: BackupOrder, ground: Ground, scan: Worker, clock: StageClock, startedAtMs: number) {
+  constructor(order: BackupOrder, ground: Ground, scouts: Scouts, clock: StageClock, startedAtMs: number) {
     this.#order = order;
-    this.#scan = scan;
+    this.#scouts = scouts;
     this.#clock = clock;
     this.#ground = ground;
     this.#startedAtMs = startedAtMs;
@@ -120,8 +118,7 @@ class BackupRun {
       scan: {
         stateDir: config.state,
         catalogDir: cache.directory,
-        sources: sourcesOf(this.#ground),
-        excludedDirs: ownDirectories(this.#ground),
+        sources: sourcesOf(setup),
         previous,
         reusableVolumes: reusable.volumes,
         reusableCatalogs: reusable.catalogs,
@@ -137,7 +134,7 @@ class BackupRun {
         if (message.kind === "progress") this.#order.emit({ kind: "progress", text: progressText(message.counts) });
         else this.#order.emit({ kind: "warning", message: `${message.problem.path}: ${message.problem.message} (${message.problem.code})` });
       },
-    }, this.#scan);
+    }, this.#scouts);
   }
 
   async #store(volume: FinishedVolume, confirmed: () => void): Promise<void> {
@@ -165,7 +162,7 @@ class BackupRun {
       written: this.#written,
       report,
       startedAtMs: this.#startedAtMs,
-      sources: sourcesOf(this.#ground).map(({ path }) => path.toWellFormed()),
+      sources: sourcesOf(this.#ground.setup).map(({ path }) => path.toWellFormed()),
       type: isInterrupted ? "checkpoint" : "manifest",
       emit: this.#order.emit,
       signal: this.#storing.signal,
@@ -228,15 +225,15 @@ export async function runBackup(order: BackupOrder): Promise<BackupReport> {
   const lock = HostLock.take(stateDir);
   let state: RunState | undefined;
   let ground: Ground | undefined;
-  const scan = startScan();
+  const scouts = new Scouts({ sources: sourcesOf(setup), excludedDirs: ownDirectories(setup) });
   const clock = new StageClock(order.emit);
   try {
     state = new RunState(stateDir);
     ground = await findGround(order, setup, state);
     clock.end("looked at the regions");
-    return await new BackupRun(order, ground, scan, clock, startedAtMs).run();
+    return await new BackupRun(order, ground, scouts, clock, startedAtMs).run();
   } finally {
-    await scan.terminate();
+    await scouts.terminate();
     state?.close();
     if (ground !== undefined) closeRegions(ground.regions);
     rmSync(statePaths(stateDir).spool, { recursive: true, force: true });

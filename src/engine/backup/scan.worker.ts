@@ -1,38 +1,22 @@
-/** Thread of the scan: steps through the walk in short slices, so that results, questions and orders get through between them. */
+/** Thread of the scan: steps through what the walk finds in short slices, so that results, questions and orders get through between them. */
 import { parentPort, type MessagePort } from "node:worker_threads";
 import { Owners } from "../../disk/owners.ts";
-import { readMounts } from "../../disk/mounts.ts";
-import { planSources } from "../../disk/source-tree.ts";
-import { walk } from "../../disk/walk.ts";
 import type { SegmentReference } from "../../format/catalog-root.ts";
-import { isWithin } from "../../format/entry-path.ts";
-import { compileExcludes } from "../../policy/exclude.ts";
 import { CatalogCache } from "../../state/catalog-cache.ts";
 import { toPortableError } from "../portable-error.ts";
 import { ContentBook } from "./content-book.ts";
-import type { MainToScan, PackerToScan, ScanSetup, ScanToMain, SealRequest, SourceSpec } from "./messages.ts";
+import type { MainToScan, PackerToScan, ScanSetup, ScanToMain, SealRequest, WalkToScan } from "./messages.ts";
 import { PreviousCatalog } from "./previous-catalog.ts";
 import { ScanLog } from "./scan-log.ts";
 import { Scanner } from "./scanner.ts";
 import { sealCatalog } from "./seal-catalog.ts";
 import { SegmentWriter } from "./segment-writer.ts";
+import { asWalked } from "./sources.ts";
 import { TaskDispatch } from "./task-dispatch.ts";
+import { WalkFeed } from "./walk-feed.ts";
 
 const SLICE_MS = 10;
 const PROGRESS_MS = 200;
-
-/** Sources under the paths the walk gives them: it resolves the links above a source. */
-function asWalked(sources: readonly SourceSpec[]): SourceSpec[] {
-  return sources.map(({ path, exclude }) => ({ path: planSources([path], []).sources[0] ?? path, exclude }));
-}
-
-/** Excludes of the innermost source a path lies in. */
-function skipper(sources: readonly SourceSpec[]): (path: string, isDirectory: boolean) => boolean {
-  const compiled = sources
-    .map((source) => ({ path: source.path, decide: compileExcludes(source.exclude, source.path) }))
-    .toSorted((a, b) => b.path.length - a.path.length);
-  return (path, isDirectory) => compiled.find((source) => isWithin(path, source.path))?.decide(path, isDirectory).excluded ?? false;
-}
 
 /** Segments of the previous archive that may be named again, by digest. */
 function storedSegments({ previous, reusableCatalogs }: ScanSetup): Map<string, SegmentReference> {
@@ -49,6 +33,7 @@ class ScanThread {
   readonly #dispatch: TaskDispatch | null;
   readonly #log: ScanLog;
   readonly #segments: SegmentWriter;
+  readonly #walk: WalkFeed;
   readonly #scanner: Scanner;
   #isScheduled = false;
   #isStopped = false;
@@ -59,8 +44,7 @@ class ScanThread {
   #lastProgressMs = 0;
 
   constructor(setup: ScanSetup, main: MessagePort) {
-    const walked = asWalked(setup.sources);
-    const sources = walked.map(({ path }) => path);
+    const sources = asWalked(setup.sources).map(({ path }) => path);
     this.#setup = setup;
     this.#main = main;
     this.#cache = new CatalogCache(setup.catalogDir);
@@ -68,8 +52,9 @@ class ScanThread {
     this.#dispatch = setup.dryRun ? null : new TaskDispatch(setup.packerPorts, (packer) => this.#tell({ kind: "packing", packer }));
     this.#log = new ScanLog(sources, (problem) => this.#tell({ kind: "problem", problem }));
     this.#segments = new SegmentWriter(this.#cache, storedSegments(setup));
+    this.#walk = new WalkFeed(setup.walkPort);
     this.#scanner = new Scanner({
-      items: walk({ sources: setup.sources.map(({ path }) => path), skip: skipper(walked), mounts: readMounts(), excludedDirs: setup.excludedDirs }),
+      walk: this.#walk,
       previous: setup.previous === null ? null : new PreviousCatalog(setup.previous.segments, this.#cache),
       previousStartSeconds: setup.previous?.startedAtSeconds ?? 0,
       sources,
@@ -87,6 +72,7 @@ class ScanThread {
       port.on("close", () => this.#guarded(() => this.#packerClosed()));
     });
     this.#main.on("message", (message: MainToScan) => this.#guarded(() => this.#fromMain(message)));
+    this.#setup.walkPort.on("message", (message: WalkToScan) => this.#guarded(() => this.#fromWalk(message)));
     this.#schedule();
   }
 
@@ -113,7 +99,8 @@ class ScanThread {
     this.#isScheduled = false;
     this.#scanner.step(performance.now() + SLICE_MS);
     this.#reportProgress();
-    if (!this.#scanner.walkEnded && !this.#scanner.mustWait) this.#schedule();
+    if (!this.#scanner.walkEnded && this.#scanner.waitsForWalk) this.#dispatch?.feedIdle();
+    else if (!this.#scanner.walkEnded && !this.#scanner.mustWait) this.#schedule();
     else if (this.#dispatch === null) this.#scanned();
     else this.#wait(this.#dispatch);
   }
@@ -153,6 +140,11 @@ class ScanThread {
     this.#tell({ kind: "progress", counts: this.#log.counts, path: this.#log.lastPath });
   }
 
+  #fromWalk(message: WalkToScan): void {
+    this.#walk.take(message);
+    this.#schedule();
+  }
+
   #fromPacker(index: number, message: PackerToScan): void {
     switch (message.kind) {
       case "results":
@@ -187,7 +179,7 @@ class ScanThread {
         try {
           this.#book.close();
         } finally {
-          for (const port of this.#setup.packerPorts) port.close();
+          for (const port of [this.#setup.walkPort, ...this.#setup.packerPorts]) port.close();
           this.#main.close();
         }
     }

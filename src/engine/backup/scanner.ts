@@ -21,11 +21,12 @@ import type { PreviousCatalog } from "./previous-catalog.ts";
 import type { ScanLog } from "./scan-log.ts";
 import type { SegmentWriter } from "./segment-writer.ts";
 import type { TaskDispatch } from "./task-dispatch.ts";
+import type { WalkFeed } from "./walk-feed.ts";
 
 const QUEUE_BYTES_MAX = 16 * 1024 * 1024;
 
 export type ScannerParts = {
-  items: Iterator<WalkItem>;
+  walk: WalkFeed;
   previous: PreviousCatalog | null;
   previousStartSeconds: number;
   sources: readonly string[];
@@ -45,6 +46,7 @@ export class Scanner {
   readonly #firstNames = new Map<string, { path: string; file: PendingFile | null }>();
   readonly #volumes = new Set<string>();
   #walkEnded = false;
+  #waitsForWalk = false;
 
   constructor(parts: ScannerParts) {
     const { owners, log, book, dispatch } = parts;
@@ -66,6 +68,11 @@ export class Scanner {
     return this.#walkEnded;
   }
 
+  /** Whether everything the walk has found is taken, and it will find more. */
+  get waitsForWalk(): boolean {
+    return this.#waitsForWalk;
+  }
+
   /** Every entry has its lines. */
   get isComplete(): boolean {
     return this.#walkEnded && this.#queue.isEmpty;
@@ -76,13 +83,15 @@ export class Scanner {
     return this.#parts.dispatch?.isFull === true || this.#queue.waitingBytes > QUEUE_BYTES_MAX;
   }
 
-  /** Walks on until `deadlineMs` (of performance.now), the end, or until packers have to catch up. */
+  /** Goes on until `deadlineMs` (of performance.now), the end, or until the walk or packers have to catch up. */
   step(deadlineMs: number): void {
-    for (let i = 0; !this.#walkEnded && !this.mustWait; i++) {
+    this.#waitsForWalk = false;
+    for (let i = 0; !this.#walkEnded && !this.#waitsForWalk && !this.mustWait; i++) {
       if (i % 64 === 63 && performance.now() > deadlineMs) break;
-      const next = this.#parts.items.next();
-      if (next.done === true) this.#endWalk();
-      else this.#take(next.value);
+      const item = this.#parts.walk.next();
+      if (item === null) this.#endWalk();
+      else if (item === "later") this.#waitsForWalk = true;
+      else this.#take(item);
     }
     this.#queue.drain();
   }

@@ -7,6 +7,8 @@ const BATCH_FILES = 256;
 const BATCH_BYTES = 4 * MIB;
 /** Batches given to a packer before it is done with the first. */
 const BATCHES_AHEAD = 2;
+/** Batches that wait before one more packer is worth its start, which takes as long as packing a few hundred small files. */
+const BATCHES_A_START = 4;
 
 /** The spans of one file, and the task that comes next. */
 type Feed = { number: number; tasks: Iterator<PackTask>; next: PackTask };
@@ -34,7 +36,7 @@ export class TaskDispatch {
 
   /** Whether more tasks would only pile up. */
   get isFull(): boolean {
-    return this.#queue.length >= this.#packers.length;
+    return this.#queue.length >= Math.max(this.#packers.length, BATCHES_A_START);
   }
 
   /** Whether every task handed over has been worked off. */
@@ -62,6 +64,11 @@ export class TaskDispatch {
     this.#batch = [];
     this.#batchBytes = 0;
     this.#enqueue(batch);
+  }
+
+  /** Sends off what there is when no packer has anything to do. */
+  feedIdle(): void {
+    if (this.#queue.length === 0 && this.#packers.every((packer) => packer.outstanding === 0)) this.closeBatch();
   }
 
   #enqueue(work: PackTask[] | Feed): void {
@@ -95,16 +102,24 @@ export class TaskDispatch {
 
   #send(): void {
     for (;;) {
-      // Those that are not started come last: one that is idle takes what there is before another one begins.
-      const packer = this.#packers.reduce((least, next) => (next.outstanding < least.outstanding ? next : least));
-      if (packer.outstanding >= BATCHES_AHEAD) return;
-      const batch = this.#nextBatch();
-      if (batch === undefined) return;
-      if (!packer.isStarted) this.#start(this.#packers.indexOf(packer));
-      packer.isStarted = true;
+      const packer = this.#hungriest();
+      const batch = packer && this.#nextBatch();
+      if (packer === undefined || batch === undefined) return;
       packer.outstanding++;
       packer.port.postMessage({ kind: "tasks", tasks: batch } satisfies ScanToPacker);
     }
+  }
+
+  /** The packer with the least to do, or one started for what waits; undefined while all have enough. */
+  #hungriest(): PackerLine | undefined {
+    const started = this.#packers.filter(({ isStarted }) => isStarted);
+    const least = started.toSorted((a, b) => a.outstanding - b.outstanding)[0];
+    if (least !== undefined && least.outstanding < BATCHES_AHEAD) return least;
+    const next = this.#packers.find(({ isStarted }) => !isStarted);
+    if (next === undefined || this.#queue.length < (least === undefined ? 1 : BATCHES_A_START)) return undefined;
+    next.isStarted = true;
+    this.#start(this.#packers.indexOf(next));
+    return next;
   }
 
   #nextBatch(): PackTask[] | undefined {
