@@ -10,23 +10,27 @@ import type { BackupOptions } from "./verb-options.ts";
 /** Longer lists are cut, and say so. */
 const LISTED_MAX = 100;
 
+const ACCEPT_HINT = "Look at `coldkeep diff`. The archive is kept, flagged, and the next one is compared with what was usual before; if it is as it should be, run once with --accept-changes.";
+
 export async function run(context: CommandContext, _args: readonly string[], options: BackupOptions): Promise<ExitStatus> {
   const { terminal, env, signal } = context;
   const loaded = loadConfig(configPath(options.config, env, context.uid));
-  const { dryRun, takeOver, newChain } = options;
-  const report = await runBackup({ loaded, env, dryRun, takeOver, newChain, inBackground: !terminal.isTerminal, emit: emitTo(terminal), signal });
+  const { dryRun, takeOver, newChain, acceptChanges } = options;
+  const report = await runBackup({ loaded, env, dryRun, takeOver, newChain, acceptChanges, inBackground: !terminal.isTerminal, emit: emitTo(terminal), signal });
   if (report.exitStatus === EXIT.failed) terminal.warn("fewer regions than `copies` hold the archive", "Run again when the others answer: they are brought up to date first.");
+  for (const flag of report.flags) terminal.warn(`this archive ${flag.message} (${flag.kind})`, ACCEPT_HINT);
   if (terminal.wantsJson) terminal.json(documentOf(report));
   else tell(context, report);
   return report.exitStatus;
 }
 
 function documentOf(report: BackupReport): Record<string, unknown> {
-  const { archive, status, counts, bytesStored, regions, receipt, durationMs } = report;
+  const { archive, status, flags, counts, bytesStored, regions, receipt, durationMs } = report;
   const { problems, problemsTotal, skippedMounts, notKept, notKeptTotal, notes } = report;
   return {
     archive,
     status,
+    flags,
     ...counts,
     bytesStored,
     regions,

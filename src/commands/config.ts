@@ -61,6 +61,12 @@ export async function runShow(context: CommandContext, _args: readonly string[],
   return EXIT.done;
 }
 
+function describeSafety({ minSizeBytes, maxChange, mustExist }: Config["safety"]): string {
+  const size = minSizeBytes === null ? "no least size" : `at least ${formatSize(minSizeBytes)}`;
+  const change = maxChange === null ? "any change" : `changes up to ${Math.round(maxChange * 1000) / 10} %`;
+  return [size, change, ...mustExist.map((path) => `with ${path}`)].join(", ");
+}
+
 function describe(config: Config): string[] {
   const row = (name: string, value: string): string => `${name.padEnd(13)}  ${printable(value)}`;
   return [
@@ -75,6 +81,7 @@ function describe(config: Config): string[] {
     row("compression", String(config.compressionLevel)),
     row("volumeSize", formatSize(config.volumeSizeBytes)),
     row("memory", config.memoryBytes === null ? "by the cores" : formatSize(config.memoryBytes)),
+    row("safety", describeSafety(config.safety)),
     row("readers", config.readers === null ? "by the cores" : String(config.readers)),
   ];
 }

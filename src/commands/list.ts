@@ -29,7 +29,7 @@ function tableOf(archives: readonly ListedArchive[]): string[] {
     { title: "TIME", of: (archive: ListedArchive) => formatLocalTime(Date.parse(archive.finishedAt)) },
     ...(severalHosts ? [{ title: "HOST", of: (archive: ListedArchive) => archive.host }] : []),
     { title: "ARCHIVE", of: (archive: ListedArchive) => archive.id },
-    { title: "STATUS", of: (archive: ListedArchive) => archive.status },
+    { title: "STATUS", of: ({ status, flags }: ListedArchive) => [status, ...flags].join(", ") },
     { title: "ENTRIES", right: true, of: (archive: ListedArchive) => String(archive.entries) },
     { title: "SIZE", right: true, of: (archive: ListedArchive) => formatSize(archive.sourceBytes) },
     { title: "STORED", right: true, of: (archive: ListedArchive) => formatSize(archive.storedBytes) },

@@ -36,6 +36,7 @@ const backup = defineCommand({
     ...COMMON_EXITS,
     [EXIT.failed]: "failed, or fewer regions than `copies` hold the archive",
     [EXIT.partial]: "archived, but a source could not be read whole or a region is behind",
+    [EXIT.threshold]: "archived whole, but far smaller, larger or more changed than usual",
     [EXIT.refused]: "refused: an identity lies on this host, or another instance wrote last",
     [EXIT.locked]: "another run holds this host",
   },

@@ -56,7 +56,7 @@ function describeHeader({ header, volumes, catalogs, regions }: ArchiveFacts): s
   return [
     row("archive", header.id),
     row("host", header.host),
-    row("status", header.status),
+    row("status", [header.status, ...(header.flags ?? [])].join(", ")),
     row("started", formatLocalTime(startedMs)),
     row("finished", `${formatLocalTime(finishedMs)}, after ${formatDuration(Math.max(0, finishedMs - startedMs))}`),
     row("entries", `${totals.entries}, ${formatSize(totals.sourceBytes)}`),

@@ -32,6 +32,7 @@ export const BACKUP_OPTIONS = {
   dryRun: flag("say what would be read, store nothing"),
   takeOver: flag("continue the chain of another instance of this host"),
   newChain: flag("start a new chain, without what came before"),
+  acceptChanges: flag("take this archive's size, changes and empty sources as usual from now on"),
   json: JSON_FLAG,
 } as const;
 

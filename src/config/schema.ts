@@ -10,6 +10,7 @@ import { isHostLabel } from "../format/object-key.ts";
 import { VAULT_ID } from "../format/vault-marker.ts";
 import { requiredCopies } from "../policy/copies.ts";
 import { compileExcludes } from "../policy/exclude.ts";
+import type { SafetyRules } from "../policy/safety.ts";
 import { formatSize, GIB, KIB, MIB, parseDuration, parseSize } from "../units.ts";
 
 export type RegionConfig = {
@@ -45,11 +46,11 @@ export type Config = {
   state: string;
   compressionLevel: number;
   volumeSizeBytes: number;
-  /** Bytes in flight at the most. */
-  /** Null: by the number of cores. */
+  /** Bytes in flight at the most. Null: by the number of cores. */
   memoryBytes: number | null;
   /** Null: as many as there are packers. */
   readers: number | null;
+  safety: SafetyRules;
 };
 
 const DEFAULTS = {
@@ -57,6 +58,7 @@ const DEFAULTS = {
   deadline: "12h",
   compression: 3,
   volumeSize: "32MiB",
+  maxChange: "50%",
 } as const;
 
 /** Turns the ColdkeepError of a parser into an issue at the value's place; its hint goes along. */
@@ -177,6 +179,26 @@ const Source = z
   .union([path.transform((plain): SourceConfig => ({ path: plain, exclude: [] })), SourceKeys], { error: "must be a path, or `path` with `exclude`" })
   .describe("A path, or a path with patterns of what to leave out.");
 
+/** A share of all, from `40%` or `off`. */
+function share(text: string): number | null {
+  if (text === "off") return null;
+  const percent = /^(\d{1,2}(?:\.\d+)?)\s*%$/.exec(text)?.[1];
+  if (percent !== undefined && Number(percent) > 0) return Number(percent) / 100;
+  throw new ColdkeepError("E_CONFIG", `"${text}" is not a share between 0% and 100%`, { hint: "Write it like 40%, or off." });
+}
+
+const SafetyKeys = z.strictObject({
+  minSize: optionalSize(1, 1024 * 1024 * GIB, "An archive of less is flagged."),
+  maxChange: z
+    .string({ error: "must be a share like 40%, or off" })
+    .transform(checked(share))
+    .prefault(DEFAULTS.maxChange)
+    .describe("An archive that differs more from the usual is flagged: in size, or in files changed and gone. A share like 40%, or off."),
+  mustExist: z.array(path).prefault([]).describe("Paths without which an archive is partial: a file on each disk that must be mounted."),
+});
+
+const Safety = SafetyKeys.transform(({ minSize, ...same }): SafetyRules => ({ ...same, minSizeBytes: minSize ?? null }));
+
 const Regions = z
   .array(Region)
   .min(1, { error: "must name at least one region" })
@@ -217,6 +239,7 @@ const ConfigKeys = z.strictObject({
   volumeSize: size(8 * MIB, 512 * MIB, DEFAULTS.volumeSize, "Size of a stored volume."),
   memory: optionalSize(64 * MIB, 16 * GIB, "Bytes of volumes in the making and on their way, at the most. Default: one and a half volumes for each core, at least three."),
   readers: z.int().min(1).max(64).optional().describe("How many threads read sources at once. Default: one for each core; 1 suits a single spinning disk."),
+  safety: Safety.prefault({}).describe("When an archive is flagged as unusual, or a missing path makes it partial."),
 });
 
 /** The configuration as it is written, and what the program makes of it. */
@@ -233,6 +256,7 @@ export const ConfigSchema = ConfigKeys.transform((value, context): Config => {
 export function knownKeys(path: readonly PropertyKey[]): string[] {
   if (path[0] === "regions") return Object.keys(path[2] === "bandwidth" ? BandwidthKeys.shape : RegionKeys.shape);
   if (path[0] === "sources") return Object.keys(SourceKeys.shape);
+  if (path[0] === "safety") return Object.keys(SafetyKeys.shape);
   return Object.keys(ConfigKeys.shape);
 }
 

@@ -14,6 +14,8 @@ export type ListedArchive = {
   startedAt: string;
   finishedAt: string;
   status: string;
+  /** What its host found unusual about it. */
+  flags: string[];
   entries: number;
   /** Bytes. */
   sourceBytes: number;
@@ -35,9 +37,9 @@ export function regionStates(vault: OpenVault, survey: Survey, archive: SeenArch
 }
 
 function listed(vault: OpenVault, survey: Survey, archive: SeenArchive): ListedArchive {
-  const { id, host, sequence, startedAt, finishedAt, status, totals } = archive.header;
+  const { id, host, sequence, startedAt, finishedAt, status, flags = [], totals } = archive.header;
   const { entries, sourceBytes, storedBytes } = totals;
-  return { id, host, sequence, startedAt, finishedAt, status, entries, sourceBytes, storedBytes, regions: regionStates(vault, survey, archive) };
+  return { id, host, sequence, startedAt, finishedAt, status, flags, entries, sourceBytes, storedBytes, regions: regionStates(vault, survey, archive) };
 }
 
 function findingsOf(host: string, survey: Survey): ArchiveFinding[] {

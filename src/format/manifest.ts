@@ -33,6 +33,8 @@ const Header = z.object({
   status: z.enum(["complete", "partial", "unfinished"]),
   root: z.object({ object: id, offset: count, length: count, size: count, sha256 }),
   totals: z.object({ entries: count, sourceBytes: count, storedBytes: count, addedBytes: count }),
+  /** What its host found unusual about it (policy/safety.ts). */
+  flags: z.array(z.string().regex(/^[a-z]{1,16}$/)).max(8).optional(),
   recipientSets: z.array(z.array(z.string().regex(/^[0-9a-f]{16}$/)).max(32)).max(RECIPIENT_SETS_MAX),
   objects: z.object({ count, size: count.max(OBJECT_LIST_BYTES_MAX), sha256 }),
 });

@@ -47,6 +47,7 @@ test("a configuration becomes a value in bytes and milliseconds, with defaults",
       { path: "/home", exclude: ["*.o", "/home/*/.cache"] },
     ],
     state: "/var/lib/coldkeep",
+    safety: { minSizeBytes: null, maxChange: 0.5, mustExist: [] },
     compressionLevel: 3,
     volumeSizeBytes: 32 * MIB,
     memoryBytes: null,
@@ -140,9 +141,16 @@ test("any text is a configuration or a complaint, never another failure", () => 
   );
 });
 
+test("what may be unusual is a size, a share below 100 %, and paths", () => {
+  const withSafety = (safety: string): unknown => parseConfig(`${TEXT}safety: ${safety}\n`, "c.yaml").safety;
+  expect(withSafety("{minSize: 10MiB, maxChange: 12.5%, mustExist: [/srv//x/]}")).toEqual({ minSizeBytes: 10 * 1024 * 1024, maxChange: 0.125, mustExist: ["/srv/x"] });
+  expect(withSafety('{maxChange: "off"}')).toMatchObject({ maxChange: null });
+  for (const bad of ["{maxChange: 100%}", "{maxChange: 0%}", "{maxChange: much}", "{mustExist: [relative]}", "{minsize: 1}"]) expect(() => withSafety(bad)).toThrow(ColdkeepError);
+});
+
 test("the JSON Schema knows every key, and no other", () => {
   const schema = configJsonSchema();
   expect(schema["additionalProperties"]).toBe(false);
-  expect(Object.keys(schema["properties"] ?? {})).toEqual(["vault", "host", "regions", "copies", "recipients", "signers", "sources", "state", "compression", "volumeSize", "memory", "readers"]);
+  expect(Object.keys(schema["properties"] ?? {})).toEqual(["vault", "host", "regions", "copies", "recipients", "signers", "sources", "state", "compression", "volumeSize", "memory", "readers", "safety"]);
   expect(schema["required"]).toEqual(["vault", "host", "regions", "recipients", "sources", "state"]);
 });

@@ -22,6 +22,7 @@ export type BackupDocument = {
   bytesStored: number;
   regions: Record<string, "complete" | "behind">;
   problems: { path: string; code: string; message: string }[];
+  flags: { kind: string; message: string }[];
   durationMs: number;
   error?: { code: string; message: string; hint?: string };
 };

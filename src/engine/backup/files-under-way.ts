@@ -50,6 +50,12 @@ export class FilesUnderWay {
     }
   }
 
+  /** A dry run goes by what the walk shows. */
+  #leaveUnread(file: PendingFile): void {
+    file.drop();
+    if (!file.isNew) this.#parts.log.rewritten();
+  }
+
   #drop(file: PendingFile): void {
     file.drop();
     this.#parts.log.dropped(file.walkedBytes, file.isNew);
@@ -58,7 +64,7 @@ export class FilesUnderWay {
   /** Has a file read that the walk has come to. */
   begin(file: PendingFile, stat: Stat, before: Before): void {
     const { dispatch, book } = this.#parts;
-    if (dispatch === null) return file.drop();
+    if (dispatch === null) return this.#leaveUnread(file);
     book.load();
     const isSparse = stat.blocks * 512 < stat.size;
     if (stat.size >= CHUNKING_THRESHOLD_BYTES || (isSparse && stat.size > 0)) return this.spans(file, stat, before);
@@ -85,7 +91,7 @@ export class FilesUnderWay {
 
   /** Has a file read in spans. */
   spans(file: PendingFile, stat: Stat, { entry, spans: previous }: Before): void {
-    if (this.#parts.dispatch === null) return file.drop();
+    if (this.#parts.dispatch === null) return this.#leaveUnread(file);
     this.#parts.book.load();
     const average = chunkAverage(stat.size, entry?.chunking?.average);
     const number = this.#nextNumber++;
@@ -120,12 +126,14 @@ export class FilesUnderWay {
 
   #whole(file: PendingFile, result: FileResult): void {
     this.#files.delete(result.number);
+    file.packedBytes += result.bytesPacked;
     file.completeWhole(result);
     this.#done(file, { ...result, bytesRead: result.size });
   }
 
   #span(file: PendingFile, result: SpanResult): void {
     this.#parts.log.read(result.bytesRead, result.bytesPacked);
+    file.packedBytes += result.bytesPacked;
     if (!file.addSpan(result)) return;
     if (file.hasMoved && file.attempts < ATTEMPTS_MAX && !this.#isStopped) return this.#spansAgain(file, result);
     const plan = this.#chunking.get(result.number);
@@ -148,6 +156,7 @@ export class FilesUnderWay {
     const { log } = this.#parts;
     log.read(done.bytesRead, done.bytesPacked);
     log.resized(done.size - file.walkedBytes);
+    if (!file.isNew && file.packedBytes > 0) log.rewritten();
     if (done.changed) log.changedWhileRead(file.path);
     if (done.lost !== undefined) log.notKept(file.path, done.lost);
   }

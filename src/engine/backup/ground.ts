@@ -6,6 +6,7 @@ import { hasChainBegun } from "../../config/keys.ts";
 import type { LoadedConfig } from "../../config/load.ts";
 import { ColdkeepError, messageOf } from "../../errors.ts";
 import type { SegmentReference } from "../../format/catalog-root.ts";
+import { usualOf, type Usual } from "../../format/usual.ts";
 import { CatalogCache } from "../../state/catalog-cache.ts";
 import { ContentIndex } from "../../state/content-index.ts";
 import type { RunState } from "../../state/run-state.ts";
@@ -26,6 +27,8 @@ export type BackupOrder = ChainChoice & {
   loaded: LoadedConfig;
   env: Readonly<Record<string, string | undefined>>;
   dryRun: boolean;
+  /** A person says that what looks unusual is as it should be. */
+  acceptChanges: boolean;
   /** Nobody watches: the run takes a low priority. */
   inBackground: boolean;
   emit: Emit;
@@ -43,7 +46,7 @@ export type Ground = {
   /** The end of the chain this run follows. */
   end: ChainEnd | null;
   /** The newest archive, whose catalog the walk is compared with. */
-  base: { manifest: Manifest; segments: SegmentReference[] } | null;
+  base: { manifest: Manifest; segments: SegmentReference[]; usual: Usual | null } | null;
   reusable: Reusable;
   recipients: { volume: string[]; catalog: string[] };
 };
@@ -165,7 +168,7 @@ async function openBase(manifest: Manifest, reader: SealedReader, cache: Catalog
   const catalog = await CatalogReader.open(manifest, reader, cache);
   // The scan passes over a damaged one: its files are read again, and found to be stored.
   await catalog.fetchAbsent(catalog.root.segments);
-  return { manifest, segments: catalog.root.segments };
+  return { manifest, segments: catalog.root.segments, usual: usualOf(catalog.root.head.run) };
 }
 
 /**

@@ -14,6 +14,7 @@ import type { FileIdentity, Stat } from "../../disk/stat.ts";
 import type { Problem, SegmentReference } from "../../format/catalog-root.ts";
 import type { Xattr } from "../../format/entry.ts";
 import type { ListedObject, ManifestHeader, RootReference } from "../../format/manifest.ts";
+import type { SourceEntries } from "../../format/usual.ts";
 import type { PortableError } from "../portable-error.ts";
 import type { StageTimes } from "./stage-times.ts";
 import type { WalkBatch } from "./walk-batch.ts";
@@ -140,6 +141,10 @@ export type ScanSetup = {
   catalogDir: string;
   sources: SourceSpec[];
   previous: { segments: SegmentReference[]; startedAtSeconds: number; rewriteObjects: string[] } | null;
+  /** Paths without which the archive is partial. */
+  mustExist: string[];
+  /** What the sources usually hold; null when a person accepts that one is empty now. */
+  usualSources: SourceEntries[] | null;
   /** Volumes whose content may be named again. */
   reusableVolumes: string[];
   reusableCatalogs: string[];
@@ -151,6 +156,8 @@ export type ScanCounts = {
   entries: number;
   filesNew: number;
   filesChanged: number;
+  /** Of these, those with content that no archive held: another time or inode alone is no change of content. */
+  filesRewritten: number;
   filesUnchanged: number;
   vanished: number;
   sockets: number;
@@ -174,7 +181,7 @@ export type SealedCatalog = {
   segments: SegmentReference[];
 };
 
-export type ScanReport = { counts: ScanCounts; problems: Problem[]; problemsTotal: number; skippedMounts: { path: string; fsType: string; reason: string }[]; notKept: { path: string; what: string }[]; notKeptTotal: number; notes: { path: string; message: string }[] };
+export type ScanReport = { counts: ScanCounts; problems: Problem[]; problemsTotal: number; skippedMounts: { path: string; fsType: string; reason: string }[]; notKept: { path: string; what: string }[]; notKeptTotal: number; notes: { path: string; message: string }[]; sources: SourceEntries[] };
 
 export type SealRequest = {
   kind: "seal";

@@ -36,6 +36,8 @@ export class PendingFile {
   readonly walkedBytes: number;
   stat: Stat;
   attempts = 0;
+  /** Bytes of content that no archive held. */
+  packedBytes = 0;
   /** Null while pieces are missing; empty when the file could not be kept. */
   lines: CatalogLineText[] | null = null;
   /** Device and inode of what was kept, once it is. */

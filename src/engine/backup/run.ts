@@ -5,6 +5,7 @@ import { stepAside } from "../../disk/priority.ts";
 import { ColdkeepError, EXIT, type ExitStatus } from "../../errors.ts";
 import type { Problem } from "../../format/catalog-root.ts";
 import { archiveStatus } from "../../policy/copies.ts";
+import { type Flag, judge, nextUsual } from "../../policy/safety.ts";
 import { volumeTargetBytes } from "../../policy/sizing.ts";
 import { HostLock } from "../../state/host-lock.ts";
 import { type KnownObject, RunState } from "../../state/run-state.ts";
@@ -26,6 +27,8 @@ export type BackupReport = {
   /** Null for a dry run. */
   archive: string | null;
   status: "complete" | "partial";
+  /** What is unusual about it. */
+  flags: Flag[];
   counts: ScanCounts;
   bytesStored: number;
   regions: Record<string, "complete" | "behind">;
@@ -92,7 +95,7 @@ class BackupRun {
       this.#clock.end("walked, packed and stored");
       if (crew.packerTimes.length > 0) this.#order.emit({ kind: "detail", message: describeStages(crew.packerTimes) });
       if (signal.aborted && this.#written.size === 0) throw interrupted();
-      if (dryRun) return this.#report(report, null, [], 0);
+      if (dryRun) return this.#report(report, this.#flagsOf(report), null, [], 0);
       const archive = await this.#conclude(crew, report);
       await crew.close();
       this.#clock.end("index saved");
@@ -120,6 +123,8 @@ class BackupRun {
         catalogDir: cache.directory,
         sources: sourcesOf(setup),
         previous,
+        mustExist: config.safety.mustExist,
+        usualSources: this.#order.acceptChanges ? null : (base?.usual?.sources ?? []),
         reusableVolumes: reusable.volumes,
         reusableCatalogs: reusable.catalogs,
         dryRun: this.#order.dryRun,
@@ -155,12 +160,15 @@ class BackupRun {
 
   async #conclude(crew: Crew, report: ScanReport): Promise<BackupReport> {
     const isInterrupted = this.#order.signal.aborted;
+    const flags = isInterrupted ? [] : this.#flagsOf(report);
     const sealing: Sealing = {
       ground: this.#ground,
       crew,
       fanOut: this.#fanOut,
       written: this.#written,
       report,
+      flags,
+      usual: nextUsual(this.#ground.base?.usual ?? null, report.counts, report.sources, flags, this.#order.acceptChanges),
       startedAtMs: this.#startedAtMs,
       sources: sourcesOf(this.#ground.setup).map(({ path }) => path.toWellFormed()),
       type: isInterrupted ? "checkpoint" : "manifest",
@@ -177,16 +185,24 @@ class BackupRun {
     this.#ground.state.noteLatest({ id: manifest.header.id, sha256: manifest.sha256, sequence: manifest.header.sequence });
     this.#ground.state.clearIntent();
     this.#ground.cache.retain(new Set(segments.map((segment) => segment.sha256)));
-    return this.#report(report, manifest, complete, addedBytes);
+    return this.#report(report, flags, manifest, complete, addedBytes);
   }
 
-  #report(report: ScanReport, manifest: Manifest | null, complete: readonly Region[], bytesStored: number): BackupReport {
+  #flagsOf({ counts }: ScanReport): Flag[] {
+    const { setup, base } = this.#ground;
+    if (this.#order.acceptChanges) return [];
+    return judge(counts, setup.loaded.config.safety, base === null ? null : { entries: base.manifest.header.totals.entries, usual: base.usual });
+  }
+
+  #report(report: ScanReport, flags: Flag[], manifest: Manifest | null, complete: readonly Region[], bytesStored: number): BackupReport {
     const { config } = this.#ground.setup.loaded;
     const isComplete = report.problemsTotal === 0;
+    const sourceStatus = isComplete ? EXIT.done : EXIT.partial;
     const names = new Set(complete.map(({ name }) => name));
     return {
       archive: manifest?.header.id ?? null,
       status: isComplete ? "complete" : "partial",
+      flags,
       counts: report.counts,
       bytesStored,
       regions: Object.fromEntries(config.regions.map(({ name }) => [name, names.has(name) ? "complete" : "behind"])),
@@ -198,9 +214,14 @@ class BackupRun {
       notes: report.notes,
       receipt: manifest === null ? null : `${config.host} ${manifest.header.id} ${manifest.header.sequence} ${manifest.sha256}`,
       durationMs: Date.now() - this.#startedAtMs,
-      exitStatus: manifest === null ? (isComplete ? EXIT.done : EXIT.partial) : archiveStatus(complete.length, config.regions.length, config.copies, isComplete),
+      exitStatus: exitStatusOf(manifest === null ? sourceStatus : archiveStatus(complete.length, config.regions.length, config.copies, isComplete), flags),
     };
   }
+}
+
+/** A flag shows in the exit status only where nothing worse does. */
+function exitStatusOf(status: ExitStatus, flags: readonly Flag[]): ExitStatus {
+  return status === EXIT.done && flags.length > 0 ? EXIT.threshold : status;
 }
 
 function progressText(counts: ScanCounts): string {

@@ -3,9 +3,11 @@ import type { Stat } from "../../disk/stat.ts";
 import type { Problem } from "../../format/catalog-root.ts";
 import { PROBLEMS_LISTED_MAX } from "../../format/catalog-root.ts";
 import { isWithin } from "../../format/entry-path.ts";
+import type { SourceEntries } from "../../format/usual.ts";
 import type { ScanCounts, ScanReport } from "./messages.ts";
 
-type Source = { path: string; now: number; before: number };
+/** `usual`: entries of the last archive in which the source held any. */
+type Source = { path: string; now: number; before: number; usual: number };
 type SkippedMount = { path: string; fsType: string; reason: string };
 
 export class ScanLog {
@@ -13,6 +15,7 @@ export class ScanLog {
     entries: 0,
     filesNew: 0,
     filesChanged: 0,
+    filesRewritten: 0,
     filesUnchanged: 0,
     vanished: 0,
     sockets: 0,
@@ -33,8 +36,9 @@ export class ScanLog {
   #notKeptTotal = 0;
   readonly #notes: { path: string; message: string }[] = [];
 
-  constructor(sources: readonly string[], tell: (problem: Problem) => void) {
-    this.#sources = sources.map((path) => ({ path, now: 0, before: 0 }));
+  constructor(sources: readonly string[], usual: readonly SourceEntries[], tell: (problem: Problem) => void) {
+    const known = new Map(usual.map(({ path, entries }) => [path, entries]));
+    this.#sources = sources.map((path) => ({ path, now: 0, before: 0, usual: known.get(path) ?? 0 }));
     this.#tell = tell;
   }
 
@@ -76,11 +80,12 @@ export class ScanLog {
     for (const source of this.#sources) if (path !== source.path && isWithin(path, source.path)) source.before++;
   }
 
-  /** At the end of the walk: a source that held something in the archive before and holds nothing now is most likely not mounted. */
+  /** At the end of the walk: a source that held something in earlier archives and holds nothing now is most likely not mounted. */
   checkSource(path: string): void {
     const source = this.#sources.find((known) => known.path === path);
-    if (source === undefined || source.now > 0 || source.before === 0) return;
-    this.problem(path, "E_EMPTY", `is empty, and held ${source.before} entries in the archive before; is its disk mounted?`);
+    const before = source === undefined ? 0 : Math.max(source.before, source.usual);
+    if (source === undefined || source.now > 0 || before === 0) return;
+    this.problem(path, "E_EMPTY", `is empty, and held ${before} entries in an archive before; is its disk mounted? If it is to be empty, run once with --accept-changes`);
   }
 
   unchanged(): void {
@@ -90,6 +95,11 @@ export class ScanLog {
   fileToRead(isNew: boolean): void {
     if (isNew) this.counts.filesNew++;
     else this.counts.filesChanged++;
+  }
+
+  /** A changed file turned out to hold content that no archive held. */
+  rewritten(): void {
+    this.counts.filesRewritten++;
   }
 
   read(bytesRead: number, bytesPacked: number): void {
@@ -139,6 +149,7 @@ export class ScanLog {
       notKept: this.#notKept,
       notKeptTotal: this.#notKeptTotal,
       notes: this.#notes,
+      sources: this.#sources.map(({ path, now }) => ({ path, entries: now })),
     };
   }
 }

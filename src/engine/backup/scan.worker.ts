@@ -50,14 +50,15 @@ class ScanThread {
     this.#cache = new CatalogCache(setup.catalogDir);
     this.#book = new ContentBook(setup.stateDir, setup.filter, setup.reusableVolumes);
     this.#dispatch = setup.dryRun ? null : new TaskDispatch(setup.packerPorts, (packer) => this.#tell({ kind: "packing", packer }));
-    this.#log = new ScanLog(sources, (problem) => this.#tell({ kind: "problem", problem }));
+    this.#log = new ScanLog(sources, setup.usualSources ?? [], (problem) => this.#tell({ kind: "problem", problem }));
     this.#segments = new SegmentWriter(this.#cache, storedSegments(setup));
     this.#walk = new WalkFeed(setup.walkPort);
     this.#scanner = new Scanner({
       walk: this.#walk,
       previous: setup.previous === null ? null : new PreviousCatalog(setup.previous.segments, this.#cache),
       previousStartSeconds: setup.previous?.startedAtSeconds ?? 0,
-      sources,
+      sources: setup.usualSources === null ? [] : sources,
+      mustExist: setup.mustExist,
       owners: new Owners(),
       book: this.#book,
       dispatch: this.#dispatch,

@@ -3,7 +3,7 @@
  * the new catalog grows in path order as their results come in.
  */
 import type { Owners } from "../../disk/owners.ts";
-import type { Stat } from "../../disk/stat.ts";
+import { lstatText, type Stat } from "../../disk/stat.ts";
 import type { WalkItem } from "../../disk/walk.ts";
 import { encodeContinuation, encodeHead, encodeTail, isContinuation, type Entry } from "../../format/entry.ts";
 import { parseCatalogLine } from "../../format/entry-parse.ts";
@@ -29,13 +29,24 @@ export type ScannerParts = {
   walk: WalkFeed;
   previous: PreviousCatalog | null;
   previousStartSeconds: number;
+  /** Those that may not have become empty. */
   sources: readonly string[];
+  /** Paths that are a problem when nothing lies there. */
+  mustExist: readonly string[];
   owners: Owners;
   book: ContentBook;
   dispatch: TaskDispatch | null;
   segments: SegmentWriter;
   log: ScanLog;
 };
+
+function isThere(path: string): boolean {
+  try {
+    return lstatText(path) !== null;
+  } catch {
+    return false;
+  }
+}
 
 export class Scanner {
   readonly #parts: ScannerParts;
@@ -109,11 +120,12 @@ export class Scanner {
   }
 
   #endWalk(): void {
-    const { previous, dispatch, sources, log } = this.#parts;
+    const { previous, dispatch, sources, mustExist, log } = this.#parts;
     this.#walkEnded = true;
     while (previous !== null && previous.raw !== null) this.#passOver(previous);
     dispatch?.closeBatch();
     for (const source of sources) log.checkSource(source);
+    for (const path of mustExist) if (!isThere(path)) log.problem(path, "E_MISSING", "does not exist, and safety.mustExist says it must");
   }
 
   #take(item: WalkItem): void {

@@ -9,8 +9,10 @@ import { ColdkeepError } from "../../errors.ts";
 import { ID_RANDOM_BYTES, idTimeMs, makeId } from "../../format/id.ts";
 import { encodeManifestHeader, encodeObjectList, RECIPIENT_SETS_MAX, type ListedObject, type ManifestHeader } from "../../format/manifest.ts";
 import { signedMessage } from "../../format/signed-text.ts";
+import type { Usual } from "../../format/usual.ts";
 import { FORMAT_VERSION } from "../../format/vault-marker.ts";
 import { agreedTimeMs } from "../../policy/clock.ts";
+import type { Flag } from "../../policy/safety.ts";
 import type { KnownObject } from "../../state/run-state.ts";
 import type { Emit } from "../events.ts";
 import { parseManifest, type Manifest } from "../manifests.ts";
@@ -33,6 +35,9 @@ export type Sealing = {
   /** Objects this run stored. */
   written: Map<string, KnownObject>;
   report: ScanReport;
+  /** What is unusual about this archive, and what is usual from it on. */
+  flags: readonly Flag[];
+  usual: Usual;
   startedAtMs: number;
   sources: string[];
   type: "manifest" | "checkpoint";
@@ -50,19 +55,19 @@ async function nextId(ground: Ground, signal: AbortSignal): Promise<string> {
   return makeId(Math.max((ground.end?.sequence ?? 0) + 1, Math.floor(nowMs)), randomBytes(ID_RANDOM_BYTES));
 }
 
-function runFacts(report: ScanReport, startedAtMs: number): Record<string, unknown> {
+function runFacts({ report, startedAtMs, flags, usual }: Sealing): Record<string, unknown> {
   const { counts, skippedMounts, notKept, notKeptTotal, notes } = report;
-  return { startedAt: new Date(startedAtMs).toISOString(), counts, skippedMounts, notKept: { total: notKeptTotal, items: notKept }, notes };
+  return { startedAt: new Date(startedAtMs).toISOString(), counts, skippedMounts, notKept: { total: notKeptTotal, items: notKept }, notes, flags, usual };
 }
 
 /** Seals the catalog, stores it, and makes the signed manifest. Nothing exists in a region until `commit` puts it there. */
 export async function sealArchive(sealing: Sealing): Promise<Sealed> {
-  const { ground, crew, fanOut, written, report, startedAtMs, sources, signal } = sealing;
+  const { ground, crew, fanOut, written, sources, signal } = sealing;
   const { config } = ground.setup.loaded;
   const id = await nextId(ground, signal);
   const catalogId = makeId(Date.now(), randomBytes(ID_RANDOM_BYTES));
   const spoolPath = join(ground.spoolDir, `${catalogId}.catalog`);
-  const head = { vault: config.vault, host: config.host, id, sources, run: runFacts(report, startedAtMs) };
+  const head = { vault: config.vault, host: config.host, id, sources, run: runFacts(sealing) };
   const catalog = await crew.seal({ kind: "seal", catalogId, head, sealed: await sealHeader(ground.recipients.catalog), recipientSet: 0, spoolPath });
   const body = { path: spoolPath, sizeBytes: catalog.object.sizeBytes };
   await fanOut.put(catalog.object, body, (region) => ground.state.noteReceipt(region.name, catalogId));
@@ -85,7 +90,7 @@ function listObjectsOf(sealing: Sealing, catalog: SealedCatalog, sets: Recipient
 }
 
 function makeManifest(sealing: Sealing, id: string, catalog: SealedCatalog, addedBytes: number): Manifest {
-  const { ground, report, startedAtMs, type } = sealing;
+  const { ground, report, flags, startedAtMs, type } = sealing;
   const { config } = ground.setup.loaded;
   const sets = new RecipientSets();
   const objects = listObjectsOf(sealing, catalog, sets);
@@ -108,6 +113,7 @@ function makeManifest(sealing: Sealing, id: string, catalog: SealedCatalog, adde
     status: type === "checkpoint" ? "unfinished" : complete,
     root: catalog.root,
     totals: { ...catalog.totals, storedBytes: objects.reduce((sum, object) => sum + object.sizeBytes, 0), addedBytes },
+    ...(flags.length > 0 && { flags: flags.map(({ kind }) => kind) }),
     recipientSets: sets.sets,
     objects: { count: objects.length, size: list.length, sha256: sha256Hex(list) },
   };

@@ -237,7 +237,7 @@ describe("ContentBook", () => {
 describe("ScanLog", () => {
   test("a source that was full and is empty is a problem, one that was always empty or is gone with its own is not", () => {
     const told: string[] = [];
-    const log = new ScanLog(["/a", "/b", "/c"], ({ path }) => told.push(path));
+    const log = new ScanLog(["/a", "/b", "/c"], [], ({ path }) => told.push(path));
     for (const path of ["/a", "/a/x", "/b", "/b/y", "/c"]) log.sawPrevious(path);
     for (const path of ["/a", "/a/x", "/b", "/c"]) log.entry(path, { ...stat, type: "dir" });
     for (const path of ["/a", "/b", "/c"]) log.checkSource(path);
@@ -245,8 +245,16 @@ describe("ScanLog", () => {
     expect(log.problems).toMatchObject({ total: 1, items: [{ code: "E_EMPTY" }] });
   });
 
+  test("a source that is usually full stays a problem the night after, when the archive before held nothing of it either", () => {
+    const log = new ScanLog(["/a"], [{ path: "/a", entries: 12 }], () => undefined);
+    log.sawPrevious("/a");
+    log.entry("/a", { ...stat, type: "dir" });
+    log.checkSource("/a");
+    expect(log.problems.items).toMatchObject([{ path: "/a", code: "E_EMPTY", message: expect.stringContaining("held 12 entries") }]);
+  });
+
   test("more problems than are listed are counted", () => {
-    const log = new ScanLog([], () => undefined);
+    const log = new ScanLog([], [], () => undefined);
     for (let i = 0; i < 1500; i++) log.problem(`/${i}`, "EIO", "no");
     expect(log.report()).toMatchObject({ problemsTotal: 1500, problems: { length: 1000 } });
   });
