@@ -151,6 +151,18 @@ const restore = defineCommand({
   load: () => import("./restore.ts"),
 });
 
+const doctor = defineCommand({
+  name: "doctor",
+  summary: "check everything the next run depends on, a line each",
+  options: options.DOCTOR_OPTIONS,
+  exitCodes: { [EXIT.done]: "all is well", ...COMMON_EXITS, [EXIT.failed]: "a check failed: the next run would", [EXIT.threshold]: "something should be looked at", [EXIT.refused]: "refused: the host's keys are open to others" },
+  examples: [
+    ["coldkeep doctor", "after setting up, and when something seems wrong"],
+    ["coldkeep doctor --json", "for a program"],
+  ],
+  load: () => import("./doctor.ts"),
+});
+
 const state: CommandGroup = {
   name: "state",
   summary: "care for the local state",
@@ -210,4 +222,4 @@ const config: CommandGroup = {
 };
 
 /** Every verb, in the order of the help. */
-export const COMMANDS: readonly (Command | CommandGroup)[] = [init, backup, listArchives, files, show, diff, verify, restore, state, config];
+export const COMMANDS: readonly (Command | CommandGroup)[] = [init, backup, listArchives, files, show, diff, verify, restore, doctor, state, config];

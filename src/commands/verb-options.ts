@@ -65,6 +65,7 @@ export const RESTORE_OPTIONS = {
 } as const;
 
 export const STATE_REBUILD_OPTIONS = { config: CONFIG, json: JSON_FLAG } as const;
+export const DOCTOR_OPTIONS = { config: CONFIG, json: JSON_FLAG } as const;
 export const CONFIG_CHECK_OPTIONS = { config: CONFIG, json: JSON_FLAG } as const;
 export const CONFIG_SCHEMA_OPTIONS = { json: JSON_FLAG } as const;
 export const CONFIG_SHOW_OPTIONS = { config: CONFIG, json: JSON_FLAG } as const;
@@ -79,6 +80,7 @@ export type DiffOptions = OptionsOf<typeof DIFF_OPTIONS>;
 export type VerifyOptions = OptionsOf<typeof VERIFY_OPTIONS>;
 export type RestoreOptions = OptionsOf<typeof RESTORE_OPTIONS>;
 export type StateRebuildOptions = OptionsOf<typeof STATE_REBUILD_OPTIONS>;
+export type DoctorOptions = OptionsOf<typeof DOCTOR_OPTIONS>;
 export type ConfigCheckOptions = OptionsOf<typeof CONFIG_CHECK_OPTIONS>;
 export type ConfigSchemaOptions = OptionsOf<typeof CONFIG_SCHEMA_OPTIONS>;
 export type ConfigShowOptions = OptionsOf<typeof CONFIG_SHOW_OPTIONS>;

@@ -30,6 +30,11 @@ export function objectKey(host: string, kind: KeyKind, id: string): string {
   return keyPrefix(host, kind) + id + ENDINGS[kind];
 }
 
+/** A small object by which a host tries out its rights; no archive knows of it. */
+export function probeKey(host: string, writer: string): string {
+  return `hosts/${host}/probes/${writer}.probe`;
+}
+
 /** Takes a key apart; null for a key of any other form: a foreign object, which is left alone. */
 export function parseObjectKey(key: string): { host: string; kind: KeyKind; id: string } | null {
   const parts = key.split("/");

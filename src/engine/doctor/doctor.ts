@@ -1,0 +1,48 @@
+/** Looks at everything a nightly run depends on, without making one. */
+import type { LoadedConfig } from "../../config/load.ts";
+import type { Emit } from "../events.ts";
+import { readHostSetup, regionSpecs } from "../host-setup.ts";
+import { closeRegions, openRegions, type Region, type RegionSpec } from "../region.ts";
+import { type Check, checkedBy, ok } from "./check.ts";
+import { checkHost } from "./host-checks.ts";
+import { checkRegion, type RegionChecks } from "./region-checks.ts";
+
+/** A doctor's patient waits: a region that does not answer is named soon. */
+const RETRY_MS = 5_000;
+const DEADLINE_MS = 60_000;
+
+export type DoctorOrder = {
+  loaded: LoadedConfig;
+  env: Readonly<Record<string, string | undefined>>;
+  uid: number;
+  emit: Emit;
+  signal: AbortSignal;
+};
+
+/** Opens each region by itself, so that credentials missing for one say nothing about the others. */
+async function examineRegion(spec: RegionSpec, about: RegionChecks, emit: Emit): Promise<Check[]> {
+  let regions: Region[] = [];
+  const opened = await checkedBy(`region ${spec.name}: reach`, async () => {
+    regions = await openRegions([spec], emit);
+    return ok(spec.name, "opened");
+  });
+  try {
+    return regions.length === 0 ? [opened] : (await Promise.all(regions.map((region) => checkRegion(region, about)))).flat();
+  } finally {
+    closeRegions(regions);
+  }
+}
+
+/** Throws E_CONFIG and E_REFUSED where the host's own keys cannot be read, E_INTERRUPTED. */
+export async function examine({ loaded, env, uid, emit, signal }: DoctorOrder): Promise<Check[]> {
+  const { config } = loaded;
+  const setup = readHostSetup(loaded);
+  const { copies, regions: configured } = config;
+  const configuration = ok("configuration", `${loaded.path}: host ${config.host}, ${configured.length} regions, ${copies} of them needed`);
+  const specs = regionSpecs(loaded).map((spec) => ({ ...spec, retryMs: RETRY_MS, deadlineMs: DEADLINE_MS }));
+  emit({ kind: "progress", text: "looking at the regions" });
+  const about = { vault: config.vault, host: config.host, signers: setup.trust.signers, writer: setup.keys.writer, signal };
+  const perRegion = await Promise.all(specs.map((spec) => examineRegion(spec, about, emit)));
+  signal.throwIfAborted();
+  return [configuration, ...(await checkHost(setup, env, uid)), ...perRegion.flat()];
+}
