@@ -61,6 +61,11 @@ export async function runShow(context: CommandContext, _args: readonly string[],
   return EXIT.done;
 }
 
+function describeObjectives({ rpoMs, rtoMs, verifyEveryMs, drillEveryMs }: Config["objectives"]): string {
+  const named = { rpo: rpoMs, rto: rtoMs, verifyEvery: verifyEveryMs, drillEvery: drillEveryMs };
+  return Object.entries(named).flatMap(([name, ms]) => (ms === null ? [] : [`${name} ${formatDuration(ms)}`])).join(", ");
+}
+
 function describeSafety({ minSizeBytes, maxChange, mustExist }: Config["safety"]): string {
   const size = minSizeBytes === null ? "no least size" : `at least ${formatSize(minSizeBytes)}`;
   const change = maxChange === null ? "any change" : `changes up to ${Math.round(maxChange * 1000) / 10} %`;
@@ -81,6 +86,7 @@ function describe(config: Config): string[] {
     row("compression", String(config.compressionLevel)),
     row("volumeSize", formatSize(config.volumeSizeBytes)),
     row("memory", config.memoryBytes === null ? "by the cores" : formatSize(config.memoryBytes)),
+    row("objectives", describeObjectives(config.objectives)),
     row("safety", describeSafety(config.safety)),
     row("readers", config.readers === null ? "by the cores" : String(config.readers)),
   ];

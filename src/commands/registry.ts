@@ -151,6 +151,40 @@ const restore = defineCommand({
   load: () => import("./restore.ts"),
 });
 
+const status = defineCommand({
+  name: "status",
+  summary: "whether this host could be restored tonight",
+  options: options.STATUS_OPTIONS,
+  conflicts: [...READING_CONFLICTS, ["nagios", "json"], ["nagios", "fleet"]],
+  check: (_args, given) => options.checkReading(given),
+  exitCodes: { [EXIT.done]: "all is well", ...COMMON_EXITS, [EXIT.threshold]: "something is not as it should be: it is named", [EXIT.refused]: NOT_TRUSTED },
+  examples: [
+    ["coldkeep status", "this host"],
+    ["coldkeep status --fleet --kit coldkeep-kit.txt", "every host of the vault"],
+  ],
+  load: () => import("./status.ts"),
+});
+
+const host: CommandGroup = {
+  name: "host",
+  summary: "say what is to be thought of a host",
+  subcommands: [
+    defineCommand({
+      name: "retire",
+      summary: "record that a host makes no more archives: its silence is then no alarm",
+      arguments: "<label>",
+      argumentsHelp: "the host's label in the vault",
+      options: options.HOST_RETIRE_OPTIONS,
+      exitCodes: { [EXIT.done]: "recorded in every region, or was before", ...COMMON_EXITS, [EXIT.partial]: "recorded, but not in every region", [EXIT.refused]: NOT_TRUSTED },
+      examples: [
+        ["coldkeep host retire web1 --kit coldkeep-kit.txt --reason 'replaced by web2'", "its archives stay"],
+        ["coldkeep host retire web1 --kit coldkeep-kit.txt --json", "for a program"],
+      ],
+      load: async () => ({ run: (await import("./host.ts")).runRetire }),
+    }),
+  ],
+};
+
 const doctor = defineCommand({
   name: "doctor",
   summary: "check everything the next run depends on, a line each",
@@ -222,4 +256,4 @@ const config: CommandGroup = {
 };
 
 /** Every verb, in the order of the help. */
-export const COMMANDS: readonly (Command | CommandGroup)[] = [init, backup, listArchives, files, show, diff, verify, restore, doctor, state, config];
+export const COMMANDS: readonly (Command | CommandGroup)[] = [init, backup, listArchives, files, show, diff, verify, restore, status, doctor, host, state, config];

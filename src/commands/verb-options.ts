@@ -1,6 +1,7 @@
 /** The options of every verb, and the types their bodies get. */
 import { ColdkeepError } from "../errors.ts";
 import { parseSignerArgument } from "../format/kit.ts";
+import { parseDuration } from "../units.ts";
 import { choice, flag, list, type OptionsOf, parsed, requiredText, text } from "./options.ts";
 
 const JSON_FLAG = flag("print one JSON document");
@@ -41,6 +42,15 @@ export const FILES_OPTIONS = { ...READING, archive: ARCHIVE, long: flag("with mo
 export const SHOW_OPTIONS = { ...READING, archive: ARCHIVE } as const;
 export const DIFF_OPTIONS = { ...READING, archive: requiredText("A", "archive to start from"), with: requiredText("B", "archive to compare it with") } as const;
 
+/** Milliseconds of `26h`. */
+function durationMs(value: string): number | undefined {
+  try {
+    return parseDuration(value);
+  } catch {
+    return undefined;
+  }
+}
+
 /** `5%` or `5` as a percentage above 0, up to 100. */
 function percent(value: string): number | undefined {
   const match = /^(\d{1,3}(?:\.\d+)?)\s*%?$/.exec(value);
@@ -65,6 +75,17 @@ export const RESTORE_OPTIONS = {
 } as const;
 
 export const STATE_REBUILD_OPTIONS = { config: CONFIG, json: JSON_FLAG } as const;
+export const STATUS_OPTIONS = {
+  ...READING,
+  rpo: parsed("TIME", "how old the newest archive may be (default: `objectives.rpo`, or 26h)", durationMs, "Give a duration like 26h or 2d."),
+  fleet: flag("every host of the vault, a line each"),
+  nagios: flag("one line and the exit codes of a Nagios plugin"),
+} as const;
+export const HOST_RETIRE_OPTIONS = {
+  kit: requiredText("FILE", "kit that holds the operator's key"),
+  reason: text("TEXT", "why, for those who read the record"),
+  json: JSON_FLAG,
+} as const;
 export const DOCTOR_OPTIONS = { config: CONFIG, json: JSON_FLAG } as const;
 export const CONFIG_CHECK_OPTIONS = { config: CONFIG, json: JSON_FLAG } as const;
 export const CONFIG_SCHEMA_OPTIONS = { json: JSON_FLAG } as const;
@@ -80,6 +101,8 @@ export type DiffOptions = OptionsOf<typeof DIFF_OPTIONS>;
 export type VerifyOptions = OptionsOf<typeof VERIFY_OPTIONS>;
 export type RestoreOptions = OptionsOf<typeof RESTORE_OPTIONS>;
 export type StateRebuildOptions = OptionsOf<typeof STATE_REBUILD_OPTIONS>;
+export type StatusOptions = OptionsOf<typeof STATUS_OPTIONS>;
+export type HostRetireOptions = OptionsOf<typeof HOST_RETIRE_OPTIONS>;
 export type DoctorOptions = OptionsOf<typeof DOCTOR_OPTIONS>;
 export type ConfigCheckOptions = OptionsOf<typeof CONFIG_CHECK_OPTIONS>;
 export type ConfigSchemaOptions = OptionsOf<typeof CONFIG_SCHEMA_OPTIONS>;

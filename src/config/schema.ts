@@ -10,6 +10,7 @@ import { isHostLabel } from "../format/object-key.ts";
 import { VAULT_ID } from "../format/vault-marker.ts";
 import { requiredCopies } from "../policy/copies.ts";
 import { compileExcludes } from "../policy/exclude.ts";
+import type { Objectives } from "../policy/readiness.ts";
 import type { SafetyRules } from "../policy/safety.ts";
 import { formatSize, GIB, KIB, MIB, parseDuration, parseSize } from "../units.ts";
 
@@ -51,6 +52,7 @@ export type Config = {
   /** Null: as many as there are packers. */
   readers: number | null;
   safety: SafetyRules;
+  objectives: Objectives;
 };
 
 const DEFAULTS = {
@@ -59,6 +61,7 @@ const DEFAULTS = {
   compression: 3,
   volumeSize: "32MiB",
   maxChange: "50%",
+  rpo: "26h",
 } as const;
 
 /** Turns the ColdkeepError of a parser into an issue at the value's place; its hint goes along. */
@@ -91,17 +94,17 @@ function size(min: number, max: number, fallback: string, about: string) {
   return sizeBetween(min, max).prefault(fallback).describe(`${about} A size like 64MiB, from ${formatSize(min)} to ${formatSize(max)}.`);
 }
 
-function duration(fallback: string, about: string) {
+function durationUpTo(days: number) {
   const parse = (text: string): number => {
     const ms = parseDuration(text);
-    if (ms >= 1000 && ms <= 30 * 86_400_000) return ms;
-    throw new ColdkeepError("E_CONFIG", `${text} is not between 1s and 30d`);
+    if (ms >= 1000 && ms <= days * 86_400_000) return ms;
+    throw new ColdkeepError("E_CONFIG", `${text} is not between 1s and ${days}d`);
   };
-  return z
-    .string({ error: "must be a duration with its unit" })
-    .transform(checked(parse))
-    .prefault(fallback)
-    .describe(`${about} A duration like 90s, 2m or 12h.`);
+  return z.string({ error: "must be a duration with its unit" }).transform(checked(parse));
+}
+
+function duration(fallback: string, about: string) {
+  return durationUpTo(30).prefault(fallback).describe(`${about} A duration like 90s, 2m or 12h.`);
 }
 
 /** An absolute path, made plain: single slashes, no dots, no final slash. */
@@ -199,6 +202,19 @@ const SafetyKeys = z.strictObject({
 
 const Safety = SafetyKeys.transform(({ minSize, ...same }): SafetyRules => ({ ...same, minSizeBytes: minSize ?? null }));
 
+const interval = durationUpTo(3660);
+
+const ObjectiveKeys = z.strictObject({
+  rpo: interval.prefault(DEFAULTS.rpo).describe("The most that may be lost: how old the newest archive may be. A duration like 26h."),
+  rto: interval.optional().describe("The longest that a rebuild may take. A duration like 2h."),
+  verifyEvery: interval.optional().describe("How often archives are to be verified. A duration like 7d."),
+  drillEvery: interval.optional().describe("How often recovery is to be drilled. A duration like 90d."),
+});
+
+const ObjectivesValue = ObjectiveKeys.transform(
+  ({ rpo, rto, verifyEvery, drillEvery }): Objectives => ({ rpoMs: rpo, rtoMs: rto ?? null, verifyEveryMs: verifyEvery ?? null, drillEveryMs: drillEvery ?? null }),
+);
+
 const Regions = z
   .array(Region)
   .min(1, { error: "must name at least one region" })
@@ -239,6 +255,7 @@ const ConfigKeys = z.strictObject({
   volumeSize: size(8 * MIB, 512 * MIB, DEFAULTS.volumeSize, "Size of a stored volume."),
   memory: optionalSize(64 * MIB, 16 * GIB, "Bytes of volumes in the making and on their way, at the most. Default: one and a half volumes for each core, at least three."),
   readers: z.int().min(1).max(64).optional().describe("How many threads read sources at once. Default: one for each core; 1 suits a single spinning disk."),
+  objectives: ObjectivesValue.prefault({}).describe("What is promised, and what `coldkeep status` measures."),
   safety: Safety.prefault({}).describe("When an archive is flagged as unusual, or a missing path makes it partial."),
 });
 
@@ -256,6 +273,7 @@ export const ConfigSchema = ConfigKeys.transform((value, context): Config => {
 export function knownKeys(path: readonly PropertyKey[]): string[] {
   if (path[0] === "regions") return Object.keys(path[2] === "bandwidth" ? BandwidthKeys.shape : RegionKeys.shape);
   if (path[0] === "sources") return Object.keys(SourceKeys.shape);
+  if (path[0] === "objectives") return Object.keys(ObjectiveKeys.shape);
   if (path[0] === "safety") return Object.keys(SafetyKeys.shape);
   return Object.keys(ConfigKeys.shape);
 }

@@ -36,13 +36,13 @@ export function regionStates(vault: OpenVault, survey: Survey, archive: SeenArch
   return Object.fromEntries(vault.regions.map(({ name }) => [name, stateOf(name)]));
 }
 
-function listed(vault: OpenVault, survey: Survey, archive: SeenArchive): ListedArchive {
+export function listed(vault: OpenVault, survey: Survey, archive: SeenArchive): ListedArchive {
   const { id, host, sequence, startedAt, finishedAt, status, flags = [], totals } = archive.header;
   const { entries, sourceBytes, storedBytes } = totals;
   return { id, host, sequence, startedAt, finishedAt, status, flags, entries, sourceBytes, storedBytes, regions: regionStates(vault, survey, archive) };
 }
 
-function findingsOf(host: string, survey: Survey): ArchiveFinding[] {
+function surveyFindings(host: string, survey: Survey): ArchiveFinding[] {
   const faulty = survey.faulty.map(
     ({ id, region, fault }): ArchiveFinding => ({ kind: fault.isUnknownSigner ? "unknown-signer" : "damaged-manifest", host, archive: id, region, message: fault.message }),
   );
@@ -56,7 +56,7 @@ export async function listArchives(vault: OpenVault, hosts: readonly string[]): 
   for (const host of hosts) {
     const survey = await vault.survey(host);
     seen.push(...survey.archives.map((archive) => ({ archive, survey })));
-    findings.push(...findingsOf(host, survey));
+    findings.push(...surveyFindings(host, survey));
   }
   findings.sort((a, b) => idTimeMs(b.archive) - idTimeMs(a.archive));
   const listedArchives = seen.map(({ archive, survey }) => listed(vault, survey, archive));

@@ -60,13 +60,39 @@ export async function surveyHost(
 ): Promise<Survey> {
   const survey: Survey = { archives: [], faulty: [], lost: [] };
   const listings = await askEach(regions, (region) => early?.get(region, kind) ?? listObjects(region, host, kind, signal), survey.lost, signal);
-  const ids = [...new Set(listings.flatMap(({ answer }) => [...answer.keys()]))];
-  // Ids begin with their time.
-  const newest = ids.reduce((last, id) => (id > last ? id : last), "");
-  await eachOf(ids, HEADS_AT_ONCE, async (id) => {
-    const holders = listings.filter(({ answer }) => answer.has(id));
-    await surveyOne(id, holders, { host, trust, kind, signal, headBytes: id === newest ? NEWEST_BYTES : MANIFEST_HEAD_BYTES }, survey);
-  });
+  const [newest, ...older] = idsNewestFirst(listings);
+  const asked = { host, trust, kind, signal };
+  await Promise.all([
+    newest === undefined ? undefined : surveyOne(newest, listings, { ...asked, headBytes: NEWEST_BYTES }, survey),
+    eachOf(older, HEADS_AT_ONCE, (id) => surveyOne(id, listings, { ...asked, headBytes: MANIFEST_HEAD_BYTES }, survey)),
+  ]);
+  return surveyed(survey, regions);
+}
+
+type Listings = readonly Answered<Map<string, StoredObject>>[];
+
+/** Ids begin with their time. */
+function idsNewestFirst(listings: Listings): string[] {
+  return [...new Set(listings.flatMap(({ answer }) => [...answer.keys()]))].toSorted().toReversed();
+}
+
+/**
+ * As `surveyHost` for archives, but looks no further than the first manifest that verifies, from the newest on; `total` is how
+ * many are listed. For many hosts at a glance.
+ */
+export async function surveyNewest(regions: readonly Region[], host: string, trust: Trust, signal: AbortSignal): Promise<Survey & { total: number }> {
+  const survey: Survey = { archives: [], faulty: [], lost: [] };
+  const listings = await askEach(regions, (region) => listObjects(region, host, "archive", signal), survey.lost, signal);
+  const ids = idsNewestFirst(listings);
+  for (const id of ids) {
+    await surveyOne(id, listings, { host, trust, kind: "archive", signal, headBytes: MANIFEST_HEAD_BYTES }, survey);
+    if (survey.archives.length > 0) break;
+  }
+  return { ...surveyed(survey, regions), total: ids.length };
+}
+
+/** Without what lost regions said. Throws the first error when all are lost. */
+function surveyed(survey: Survey, regions: readonly Region[]): Survey {
   const lost = new Set(survey.lost.map(({ region }) => region.name));
   if (lost.size === regions.length) throw survey.lost[0]?.error;
   const archives = survey.archives.map((archive) => ({ ...archive, regions: archive.regions.filter((name) => !lost.has(name)) }));
@@ -90,7 +116,8 @@ export async function askEach<T>(regions: readonly Region[], ask: (region: Regio
 type Asked = { host: string; trust: Trust; kind: "archive" | "checkpoint"; headBytes: number; signal: AbortSignal | undefined };
 
 /** Takes the first region whose head verifies; others count as holders by the size of what they list. */
-async function surveyOne(id: string, holders: readonly Answered<Map<string, StoredObject>>[], asked: Asked, survey: Survey): Promise<void> {
+async function surveyOne(id: string, listings: Listings, asked: Asked, survey: Survey): Promise<void> {
+  const holders = listings.filter(({ answer }) => answer.has(id));
   const bad = new Set<Region>();
   for (const { region } of holders) {
     try {

@@ -13,7 +13,7 @@ import { statePaths } from "./backup/ground.ts";
 import { CatalogReader } from "./catalog-reader.ts";
 import type { Emit } from "./events.ts";
 import { readHostSetup, regionSpecs } from "./host-setup.ts";
-import { loadManifest, newerUnknown, surveyHost, type Manifest, type Survey } from "./manifests.ts";
+import { loadManifest, newerUnknown, surveyHost, surveyNewest, type Manifest, type Survey } from "./manifests.ts";
 import { ObjectSource, SealedReader } from "./object-source.ts";
 import { closeRegions, openRegions, reachableRegions, readerSpec, readMarker, type Region, type RegionSpec } from "./region.ts";
 import { pinnedHosts, type Trust } from "./trust.ts";
@@ -114,6 +114,11 @@ export class OpenVault {
     for (const { region, fault } of survey.faulty) emit({ kind: "warning", message: `region "${region}": ${fault.message}`, hint: fault.hint });
     for (const finding of chainFindings(survey.archives)) emit({ kind: "warning", message: finding.message });
     return survey;
+  }
+
+  /** Only the newest archive of a host that verifies, without a word. */
+  newest(host: string): Promise<Survey & { total: number }> {
+    return surveyNewest(this.reachable, host, this.trust, this.#order.signal);
   }
 
   /** The archive asked for: an id, the start of one, or the latest. Throws E_NOT_FOUND, E_SIGNER. */

@@ -47,6 +47,7 @@ test("a configuration becomes a value in bytes and milliseconds, with defaults",
       { path: "/home", exclude: ["*.o", "/home/*/.cache"] },
     ],
     state: "/var/lib/coldkeep",
+    objectives: { rpoMs: 26 * 3_600_000, rtoMs: null, verifyEveryMs: null, drillEveryMs: null },
     safety: { minSizeBytes: null, maxChange: 0.5, mustExist: [] },
     compressionLevel: 3,
     volumeSizeBytes: 32 * MIB,
@@ -151,6 +152,6 @@ test("what may be unusual is a size, a share below 100 %, and paths", () => {
 test("the JSON Schema knows every key, and no other", () => {
   const schema = configJsonSchema();
   expect(schema["additionalProperties"]).toBe(false);
-  expect(Object.keys(schema["properties"] ?? {})).toEqual(["vault", "host", "regions", "copies", "recipients", "signers", "sources", "state", "compression", "volumeSize", "memory", "readers", "safety"]);
+  expect(Object.keys(schema["properties"] ?? {})).toEqual(["vault", "host", "regions", "copies", "recipients", "signers", "sources", "state", "compression", "volumeSize", "memory", "readers", "objectives", "safety"]);
   expect(schema["required"]).toEqual(["vault", "host", "regions", "recipients", "sources", "state"]);
 });

@@ -1,0 +1,95 @@
+/** A host's status as a screen and as a document. */
+import type { HostStatus } from "../engine/status.ts";
+import type { ListedArchive } from "../engine/list-archives.ts";
+import type { Objectives, RegionState } from "../policy/readiness.ts";
+import { formatDuration, formatLocalTime, formatSize } from "../units.ts";
+import { printable } from "./printable.ts";
+
+/** Archives in the grid of regions: what 80 columns hold beside the longest name of a region. */
+const GRID_ARCHIVES = 14;
+const DAY_MS = 86_400_000;
+const GROWTH_DAYS = 30;
+const LISTED_MAX = 100;
+
+const SYMBOLS: Record<RegionState, string> = { complete: "+", behind: "-", unreachable: "?" };
+
+/** READY, LOOK AT IT, AT RISK, RETIRED: never by colour alone. */
+export function verdictOf({ findings, retired }: HostStatus): "READY" | "LOOK" | "AT RISK" | "RETIRED" {
+  if (findings.some(({ severity }) => severity === "critical")) return "AT RISK";
+  if (findings.length > 0) return "LOOK";
+  return retired === null ? "READY" : "RETIRED";
+}
+
+export function ageMs(archive: ListedArchive, nowMs: number): number {
+  return nowMs - Date.parse(archive.startedAt);
+}
+
+/** How much more is stored than so many days before, where archives are that old; else since the oldest. */
+function growth(archives: readonly ListedArchive[], nowMs: number): { bytes: number; days: number } | null {
+  const [newest] = archives;
+  const before = archives.find((archive) => ageMs(archive, nowMs) >= GROWTH_DAYS * DAY_MS) ?? archives.at(-1);
+  if (newest === undefined || before === undefined || before === newest) return null;
+  const days = (Date.parse(newest.startedAt) - Date.parse(before.startedAt)) / DAY_MS;
+  return days < 1 ? null : { bytes: newest.storedBytes - before.storedBytes, days: Math.round(days) };
+}
+
+function row(name: string, value: string): string {
+  return `${name.padEnd(16)}  ${printable(value)}`;
+}
+
+function archiveRows(archive: ListedArchive | undefined, { rpoMs }: Objectives, nowMs: number): string[] {
+  if (archive === undefined) return [row("newest good", `none; the objective is ${formatDuration(rpoMs)}`)];
+  const { id, entries, sourceBytes, storedBytes, startedAt } = archive;
+  return [
+    row("newest good", `${formatDuration(Math.max(0, ageMs(archive, nowMs)))} old; the objective is ${formatDuration(rpoMs)}`),
+    row("", `begun ${formatLocalTime(Date.parse(startedAt))}`),
+    row("", id),
+    row("", `${entries} entries, ${formatSize(sourceBytes)}; stored ${formatSize(storedBytes)} in each region`),
+  ];
+}
+
+function gridRows(archives: readonly ListedArchive[]): string[] {
+  const shown = archives.slice(0, GRID_ARCHIVES).toReversed();
+  const names = Object.keys(archives[0]?.regions ?? {});
+  if (shown.length === 0) return [];
+  const lines = names.map((name) => row(`  ${name}`, shown.map(({ regions }) => SYMBOLS[regions[name] ?? "behind"]).join(" ")));
+  return [row("regions", `the last ${shown.length} of ${archives.length} archives, newest to the right`), ...lines, row("", "+ complete  - behind  ? no answer")];
+}
+
+function growthRow(archives: readonly ListedArchive[], nowMs: number): string[] {
+  const grown = growth(archives, nowMs);
+  if (grown === null) return [];
+  const sign = grown.bytes < 0 ? "-" : "+";
+  return [row("growth", `${sign}${formatSize(Math.abs(grown.bytes))} in ${grown.days} days`)];
+}
+
+export function statusLines(status: HostStatus, objectives: Objectives, nowMs: number): string[] {
+  const { host, archives, findings, newestGood, retired } = status;
+  return [
+    `${printable(host)}: ${verdictOf(status)}`,
+    ...(retired === null ? [] : [row("retired", `${retired.at}: ${retired.reason}`)]),
+    ...archiveRows(archives.find(({ id }) => id === newestGood), objectives, nowMs),
+    ...gridRows(archives),
+    ...growthRow(archives, nowMs),
+    ...findings.flatMap(({ severity, message, hint }) => ["", `${severity === "critical" ? "CRITICAL" : "WARN"}  ${printable(message)}`, `      hint: ${printable(hint)}`]),
+  ];
+}
+
+export function statusDocument(status: HostStatus, objectives: Objectives, nowMs: number): Record<string, unknown> {
+  const { host, archives, findings, newestGood, retired } = status;
+  const good = archives.find(({ id }) => id === newestGood);
+  const grown = growth(archives, nowMs);
+  return {
+    host,
+    verdict: verdictOf(status).toLowerCase().replace(" ", "-"),
+    at: new Date(nowMs).toISOString(),
+    retired,
+    objectives,
+    newestGood: good ?? null,
+    ageMs: good === undefined ? null : ageMs(good, nowMs),
+    growth: grown,
+    archivesTotal: archives.length,
+    archives: archives.slice(0, LISTED_MAX),
+    findings,
+  };
+}

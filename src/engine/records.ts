@@ -1,0 +1,74 @@
+/** Reading and writing the operator's records of a host. A valid one found in any region holds for all. */
+import { sha256Hex } from "../codec/digest.ts";
+import { formatPublicKey, parsePublicKey, parseSecretKey, sign, verifySignature } from "../codec/signer.ts";
+import { ColdkeepError, messageOf } from "../errors.ts";
+import { objectKey } from "../format/object-key.ts";
+import { encodeRecord, parseRecord, RECORD_BYTES_MAX, RECORD_LINE_BYTES_MAX, type RetireRecord, type VaultRecord } from "../format/record.ts";
+import { signedMessage, splitSigned } from "../format/signed-text.ts";
+import type { Emit } from "./events.ts";
+import { askEach, eachOf, listObjects, type LostRegion } from "./manifests.ts";
+import type { Region } from "./region.ts";
+import type { Trust } from "./trust.ts";
+
+const RECORDS_AT_ONCE = 16;
+
+function operatorKeys(trust: Trust): string[] {
+  return trust.signers.flatMap((signer) => (signer.role === "operator" ? [parsePublicKey(signer.key)] : []));
+}
+
+/** Checks a record against the key it was read from and the pinned operators. Throws E_FORMAT, E_SIGNER. */
+export function verifyRecord(bytes: Buffer, expected: { host: string; id: string }, trust: Trust): VaultRecord {
+  const what = `record ${expected.id} of ${expected.host}`;
+  const { line, signature } = splitSigned(bytes, RECORD_LINE_BYTES_MAX, what);
+  const parsed = parseRecord(line, what);
+  const message = signedMessage("record", line);
+  if (!operatorKeys(trust).some((key) => verifySignature(key, message, signature))) {
+    throw new ColdkeepError("E_SIGNER", `${what} is signed by nobody who is pinned as operator`, { hint: "Pin the operator's signer, or find out who wrote it." });
+  }
+  const { host, id, vault } = parsed.record;
+  if (host !== expected.host || id !== expected.id || vault !== trust.vault) throw new ColdkeepError("E_FORMAT", `${what} says it is ${id} of ${host} in vault ${vault}`);
+  return parsed;
+}
+
+/** The valid records of a host, oldest first; others are told and left out. Throws StoreError when no region answers, E_INTERRUPTED. */
+export async function readRecords(regions: readonly Region[], host: string, trust: Trust, emit: Emit, signal: AbortSignal): Promise<VaultRecord[]> {
+  const lost: LostRegion[] = [];
+  const listings = await askEach(regions, (region) => listObjects(region, host, "record", signal), lost, signal);
+  if (listings.length === 0 && lost[0] !== undefined) throw lost[0].error;
+  const ids = [...new Set(listings.flatMap(({ answer }) => [...answer.keys()]))].toSorted();
+  const found = new Map<string, VaultRecord>();
+  await eachOf(ids, RECORDS_AT_ONCE, async (id) => {
+    for (const { region } of listings.filter(({ answer }) => answer.has(id))) {
+      try {
+        const bytes = await region.store.fetchBytes(objectKey(host, "record", id), { maxBytes: RECORD_BYTES_MAX, signal });
+        found.set(id, verifyRecord(bytes, { host, id }, trust));
+        return;
+      } catch (error) {
+        signal.throwIfAborted();
+        emit({ kind: "warning", message: `region "${region.name}": ${messageOf(error)}`, hint: error instanceof ColdkeepError ? error.hint : undefined });
+      }
+    }
+  });
+  return ids.flatMap((id) => found.get(id) ?? []);
+}
+
+/** Signs a record with the operator's secret key and puts it into every region. Returns the regions that failed. Throws E_CONFIG. */
+export async function putRecord(
+  regions: readonly Region[],
+  record: Omit<RetireRecord, "type" | "format" | "signer">,
+  operatorKey: string,
+  signal: AbortSignal,
+): Promise<{ region: string; error: unknown }[]> {
+  const signer = parseSecretKey(operatorKey);
+  const line = encodeRecord({ type: "record", format: 1, ...record, signer: formatPublicKey(signer.publicKey) });
+  const signature = sign(signer.privateKey, signedMessage("record", line)).toString("base64");
+  const bytes = Buffer.concat([line, Buffer.from(`\n${signature}\n`)]);
+  const put = { sha256: sha256Hex(bytes), signal };
+  const failed: { region: string; error: unknown }[] = [];
+  const send = async (region: Region): Promise<void> => {
+    await region.store.put(objectKey(record.host, "record", record.id), bytes, put);
+  };
+  await Promise.all(regions.map((region) => send(region).catch((error: unknown) => failed.push({ region: region.name, error }))));
+  signal.throwIfAborted();
+  return failed;
+}

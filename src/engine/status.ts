@@ -1,0 +1,47 @@
+/** How a host stands: its archives over the regions, and what of it is not as it should be. */
+import { findingsOf, newestGood, type Facts, type Finding, type KnownArchive, type Objectives } from "../policy/readiness.ts";
+import type { Emit } from "./events.ts";
+import { listArchives, type ArchiveFinding, type ListedArchive } from "./list-archives.ts";
+import type { OpenVault } from "./open-vault.ts";
+import { readRecords } from "./records.ts";
+
+/** What only the host itself knows, from the history of its runs; all undefined for who reads with a kit. */
+export type LocalFacts = Pick<Facts, "verifiedAtMs" | "drilledAtMs" | "failure">;
+
+export const NOTHING_LOCAL: LocalFacts = { verifiedAtMs: undefined, drilledAtMs: undefined, failure: null };
+
+export type HostStatus = {
+  host: string;
+  retired: { at: string; reason: string } | null;
+  /** Newest first. */
+  archives: ListedArchive[];
+  /** The newest that is whole, in enough regions. */
+  newestGood: string | null;
+  findings: Finding[];
+};
+
+function known(archive: ListedArchive): KnownArchive {
+  const { id, startedAt, status, flags, regions } = archive;
+  return { id, startedAtMs: Date.parse(startedAt), status, flags, regions };
+}
+
+/** The record that ended a host's reports, or null. Throws StoreError when no region answers. */
+export async function retirement(vault: OpenVault, host: string, emit: Emit, signal: AbortSignal): Promise<HostStatus["retired"]> {
+  const records = await readRecords(vault.reachable, host, vault.trust, emit, signal);
+  const last = records.findLast(({ kind }) => kind === "retire");
+  return last?.kind === "retire" ? { at: last.record.at, reason: last.record.reason } : null;
+}
+
+function chainText({ kind, message, region }: ArchiveFinding): string {
+  return region === undefined ? message : `${kind} in region ${region}: ${message}`;
+}
+
+export type StatusOrder = { copies: number; objectives: Objectives; local: LocalFacts; nowMs: number; emit: Emit; signal: AbortSignal };
+
+/** Throws StoreError when no region answers, E_INTERRUPTED. */
+export async function hostStatus(vault: OpenVault, host: string, order: StatusOrder): Promise<HostStatus> {
+  const { copies, objectives, local, nowMs, emit, signal } = order;
+  const [{ archives, findings }, retired] = await Promise.all([listArchives(vault, [host]), retirement(vault, host, emit, signal)]);
+  const facts: Facts = { nowMs, archives: archives.map(known), copies, retired: retired !== null, chain: findings.map(chainText), ...local };
+  return { host, retired, archives, newestGood: newestGood(facts.archives, copies)?.id ?? null, findings: findingsOf(facts, objectives) };
+}

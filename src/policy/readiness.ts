@@ -1,0 +1,95 @@
+/** Whether a host could be restored tonight, and how much it would lose: what is known of its archives against its objectives. */
+import { formatDuration } from "../units.ts";
+
+export type Objectives = {
+  /** The most that may be lost: age of the newest archive, ms. */
+  rpoMs: number;
+  /** The longest a rebuild may take, ms; null where none is declared. */
+  rtoMs: number | null;
+  /** How old the last verification (of stored bytes or content) may be, ms. */
+  verifyEveryMs: number | null;
+  drillEveryMs: number | null;
+};
+
+export type Severity = "warn" | "critical";
+
+/** Something that is not as it should be. */
+export type Finding = { severity: Severity; message: string; hint: string };
+
+export type RegionState = "complete" | "behind" | "unreachable";
+
+/** Facts of one archive, from its signed header. */
+export type KnownArchive = { id: string; startedAtMs: number; status: string; flags: string[]; regions: Record<string, RegionState> };
+
+export type Facts = {
+  nowMs: number;
+  /** Newest first. */
+  archives: readonly KnownArchive[];
+  /** Regions that must hold an archive. */
+  copies: number;
+  retired: boolean;
+  /** Forks, gaps, unknown signers, damaged manifests. */
+  chain: readonly string[];
+  /** When the last run of a kind succeeded, ms; null for never, undefined where nobody on this machine would know. */
+  verifiedAtMs: number | null | undefined;
+  drilledAtMs: number | null | undefined;
+  /** The last backup on this machine, where it failed after the newest archive. */
+  failure: { atMs: number; message: string } | null;
+};
+
+const CLOCK_SLACK_MS = 10 * 60_000;
+
+function copiesOf(archive: KnownArchive): number {
+  return Object.values(archive.regions).filter((state) => state === "complete").length;
+}
+
+/** The newest archive that is whole and in enough regions: what a restore could rely on. Regions that do not answer count as they last did: not at all. */
+export function newestGood(archives: readonly KnownArchive[], copies: number): KnownArchive | undefined {
+  return archives.find((archive) => archive.status === "complete" && copiesOf(archive) >= copies);
+}
+
+function ageFindings({ nowMs, archives, copies, retired }: Facts, { rpoMs }: Objectives): Finding[] {
+  if (retired) return [];
+  const good = newestGood(archives, copies);
+  if (good === undefined) {
+    const what = archives.length === 0 ? "there is no archive" : `none of ${archives.length} archives is complete in ${copies} regions`;
+    return [{ severity: "critical", message: what, hint: "Run `coldkeep backup`, and see what it says." }];
+  }
+  const ageMs = nowMs - good.startedAtMs;
+  if (ageMs > rpoMs) {
+    return [{ severity: "critical", message: `the newest good archive is ${formatDuration(ageMs)} old, more than the objective of ${formatDuration(rpoMs)}`, hint: "Find out why no night since then succeeded: `coldkeep doctor`, and the log of the last run." }];
+  }
+  if (ageMs < -CLOCK_SLACK_MS) return [{ severity: "warn", message: `the newest archive is ${formatDuration(-ageMs)} in the future: a clock is wrong`, hint: "Compare this machine's clock with the host's." }];
+  return [];
+}
+
+function newestFindings({ archives: [newest] }: Facts): Finding[] {
+  if (newest === undefined) return [];
+  const named = (state: RegionState): string[] => Object.entries(newest.regions).flatMap(([name, is]) => (is === state ? [name] : []));
+  const findings: Finding[] = [];
+  for (const region of named("unreachable")) findings.push({ severity: "warn", message: `region ${region} does not answer`, hint: "Run `coldkeep doctor` on the host." });
+  for (const region of named("behind")) findings.push({ severity: "warn", message: `region ${region} does not hold the newest archive`, hint: "The next backup brings it up to date; if it does not, run `coldkeep doctor`." });
+  if (newest.status !== "complete") findings.push({ severity: "warn", message: `the newest archive, ${newest.id}, is ${newest.status}`, hint: "Run `coldkeep show` to see what could not be read." });
+  if (newest.flags.length > 0) findings.push({ severity: "warn", message: `the newest archive is unusual: ${newest.flags.join(", ")}`, hint: "Look at `coldkeep diff`; if it is as it should be, run `coldkeep backup --accept-changes` once." });
+  return findings;
+}
+
+function overdue(what: string, atMs: number | null | undefined, everyMs: number | null, nowMs: number, verb: string): Finding[] {
+  if (everyMs === null || atMs === undefined || (atMs !== null && nowMs - atMs <= everyMs)) return [];
+  const since = atMs === null ? `never ${what}` : `last ${what} ${formatDuration(nowMs - atMs)} ago`;
+  return [{ severity: "warn", message: `${since}; the objective is every ${formatDuration(everyMs)}`, hint: `Run \`${verb}\`.` }];
+}
+
+/** What is not as it should be, the worst first. */
+export function findingsOf(facts: Facts, objectives: Objectives): Finding[] {
+  const { nowMs, chain, failure, retired } = facts;
+  const findings = [
+    ...chain.map((message): Finding => ({ severity: "critical", message, hint: "Find out who wrote what: `coldkeep list --json` names the archives." })),
+    ...ageFindings(facts, objectives),
+    ...newestFindings(facts),
+    ...(failure === null || retired ? [] : [{ severity: "warn" as const, message: `the last backup failed: ${failure.message}`, hint: "Run `coldkeep backup -v`." }]),
+    ...(retired ? [] : overdue("verified", facts.verifiedAtMs, objectives.verifyEveryMs, nowMs, "coldkeep verify")),
+    ...(retired ? [] : overdue("drilled", facts.drilledAtMs, objectives.drillEveryMs, nowMs, "coldkeep drill")),
+  ];
+  return findings.toSorted((a, b) => Number(b.severity === "critical") - Number(a.severity === "critical"));
+}
