@@ -68,6 +68,11 @@ export class ProcessTerminal implements Terminal {
     this.#out(`${printableLines(withoutSecrets(text))}\n`);
   }
 
+  secretData(text: string): void {
+    if (this.#closed) throw new OutputClosed();
+    this.#out(`${printableLines(text)}\n`);
+  }
+
   json(document: Record<string, unknown>): void {
     if (this.#documentPrinted) throw new ColdkeepError("E_INTERNAL", "a second JSON document was about to be printed");
     this.#documentPrinted = true;

@@ -78,12 +78,23 @@ export function sign(privateKey: KeyObject, message: Uint8Array): Buffer {
   return signBytes(null, message, privateKey);
 }
 
+/** The last key used: hundreds of manifests of one host are checked in a row. */
+let lastKey: { publicKey: string; key: KeyObject } | undefined;
+
+function keyObject(publicKey: string): KeyObject | undefined {
+  if (lastKey?.publicKey === publicKey) return lastKey.key;
+  const bytes = keyBytes(publicKey);
+  if (bytes === undefined) return undefined;
+  const key = createPublicKey({ key: Buffer.concat([SPKI_PREFIX, bytes]), format: "der", type: "spki" });
+  lastKey = { publicKey, key };
+  return key;
+}
+
 /** Whether `signature` is the one of `message` by the public key (base64 of 32 bytes). Malformed ones are just false. */
 export function verifySignature(publicKey: string, message: Uint8Array, signature: Uint8Array): boolean {
-  const bytes = keyBytes(publicKey);
-  if (bytes === undefined || signature.length !== SIGNATURE_BYTES) return false;
-  const key = createPublicKey({ key: Buffer.concat([SPKI_PREFIX, bytes]), format: "der", type: "spki" });
-  return verify(null, message, key, signature);
+  if (signature.length !== SIGNATURE_BYTES) return false;
+  const key = keyObject(publicKey);
+  return key !== undefined && verify(null, message, key, signature);
 }
 
 /** `ed25519:<base64>` of a public key (base64 of 32 bytes). Throws E_CONFIG when it is malformed. */

@@ -35,7 +35,6 @@ export function fleetLines(hosts: readonly FleetHost[], rpoMs: number, nowMs: nu
     { title: "STATE", of: (host) => wordOf(host, rpoMs, nowMs) },
     { title: "AGE", right: true, of: ({ newest }) => (newest === null ? "-" : formatDuration(Math.max(0, ageMs(newest, nowMs)))) },
     { title: "COPIES", right: true, of: copies },
-    { title: "ARCHIVES", right: true, of: ({ total }) => String(total) },
     { title: "SOURCE", right: true, of: ({ newest }) => (newest === null ? "-" : formatSize(newest.sourceBytes)) },
     { title: "STORED", right: true, of: ({ newest }) => (newest === null ? "-" : formatSize(newest.storedBytes)) },
   ]);

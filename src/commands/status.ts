@@ -63,7 +63,7 @@ function exitStatusOf({ findings }: HostStatus): ExitStatus {
 async function reportFleet(context: CommandContext, vault: OpenVault, { rpoMs }: Objectives): Promise<ExitStatus> {
   const { terminal, signal } = context;
   const nowMs = context.now();
-  const hosts = await fleetStatus(vault, emitTo(terminal), signal);
+  const hosts = await fleetStatus(vault, nowMs - 2 * rpoMs, emitTo(terminal), signal);
   if (terminal.wantsJson) terminal.json(fleetDocument(hosts, rpoMs, nowMs));
   else terminal.data(fleetLines(hosts, rpoMs, nowMs).join("\n"));
   return hosts.some((host) => isSilent(host, rpoMs, nowMs) || host.faults.length > 0) ? EXIT.threshold : EXIT.done;

@@ -7,6 +7,8 @@ export type Terminal = {
   readonly wantsJson: boolean;
   /** Data for stdout: one or more lines. Names in it go through `printable` first: a newline here ends the line. */
   data(text: string): void;
+  /** The same for the one thing that is meant to show secret keys: a kit being printed. */
+  secretData(text: string): void;
   /** The one document of `--json`, on stdout; `schemaVersion` is added. Throws E_INTERNAL when called twice. */
   json(document: Record<string, unknown>): void;
   /** One line on stderr, unless `-q`. */

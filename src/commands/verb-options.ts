@@ -86,6 +86,15 @@ export const HOST_RETIRE_OPTIONS = {
   reason: text("TEXT", "why, for those who read the record"),
   json: JSON_FLAG,
 } as const;
+const KIT = requiredText("FILE", "kit file");
+export const KIT_PRINT_OPTIONS = {
+  kit: KIT,
+  html: flag("a page for the printer, instead of text"),
+  to: text("FILE", "write it into a new file that only you can read, instead of stdout"),
+  withReadCredentials: flag("with the keys this machine has for the regions: give keys that can only read"),
+} as const;
+export const KIT_ADD_SIGNER_OPTIONS = { kit: KIT, json: JSON_FLAG } as const;
+export const KIT_CHECK_OPTIONS = { kit: KIT, region: text("NAME", "in this region only"), json: JSON_FLAG } as const;
 export const DOCTOR_OPTIONS = { config: CONFIG, json: JSON_FLAG } as const;
 export const CONFIG_CHECK_OPTIONS = { config: CONFIG, json: JSON_FLAG } as const;
 export const CONFIG_SCHEMA_OPTIONS = { json: JSON_FLAG } as const;
@@ -103,6 +112,9 @@ export type RestoreOptions = OptionsOf<typeof RESTORE_OPTIONS>;
 export type StateRebuildOptions = OptionsOf<typeof STATE_REBUILD_OPTIONS>;
 export type StatusOptions = OptionsOf<typeof STATUS_OPTIONS>;
 export type HostRetireOptions = OptionsOf<typeof HOST_RETIRE_OPTIONS>;
+export type KitPrintOptions = OptionsOf<typeof KIT_PRINT_OPTIONS>;
+export type KitAddSignerOptions = OptionsOf<typeof KIT_ADD_SIGNER_OPTIONS>;
+export type KitCheckOptions = OptionsOf<typeof KIT_CHECK_OPTIONS>;
 export type DoctorOptions = OptionsOf<typeof DOCTOR_OPTIONS>;
 export type ConfigCheckOptions = OptionsOf<typeof CONFIG_CHECK_OPTIONS>;
 export type ConfigSchemaOptions = OptionsOf<typeof CONFIG_SCHEMA_OPTIONS>;

@@ -9,8 +9,6 @@ const HOSTS_AT_ONCE = 16;
 
 export type FleetHost = {
   host: string;
-  /** How many archives are listed. */
-  total: number;
   /** The newest that verifies; null for a host that never reported. */
   newest: ListedArchive | null;
   retired: { at: string; reason: string } | null;
@@ -18,14 +16,14 @@ export type FleetHost = {
   faults: string[];
 };
 
-/** Every host with a pinned signer, by name. Throws StoreError when no region answers, E_INTERRUPTED. */
-export async function fleetStatus(vault: OpenVault, emit: Emit, signal: AbortSignal): Promise<FleetHost[]> {
+/** Every host with a pinned signer, by name; quickest where most have reported since `sinceMs`. Throws StoreError when no region answers, E_INTERRUPTED. */
+export async function fleetStatus(vault: OpenVault, sinceMs: number, emit: Emit, signal: AbortSignal): Promise<FleetHost[]> {
   const found: FleetHost[] = [];
   await eachOf(vault.hosts(), HOSTS_AT_ONCE, async (host) => {
-    const [survey, retired] = await Promise.all([vault.newest(host), retirement(vault, host, emit, signal)]);
+    const [survey, retired] = await Promise.all([vault.newest(host, sinceMs), retirement(vault, host, emit, signal)]);
     const [newest] = survey.archives;
     const faults = survey.faulty.map(({ region, fault }) => `region ${region}: ${fault.message}`);
-    found.push({ host, total: survey.total, newest: newest === undefined ? null : listed(vault, survey, newest), retired, faults });
+    found.push({ host, newest: newest === undefined ? null : listed(vault, survey, newest), retired, faults });
   });
   return found.toSorted((a, b) => (a.host < b.host ? -1 : 1));
 }

@@ -76,7 +76,7 @@ async function chooseIdentity(order: InitOrder, existing: Kit | null): Promise<I
   const { identity, recipient } = await newIdentity({ pq: false });
   const operator = newSigner();
   const pinned: PinnedSigner = { role: "operator", key: formatPublicKey(operator.publicKey) };
-  const kit: Kit = { vault: "", regions: order.regions, signers: [pinned], operatorKey: formatSecretKey(operator.privateKey), identities: [identity] };
+  const kit: Kit = { vault: "", regions: order.regions, signers: [pinned], credentials: [], operatorKey: formatSecretKey(operator.privateKey), identities: [identity] };
   return { recipients: [recipient], kit, operator: pinned };
 }
 
@@ -144,7 +144,7 @@ async function setUp(order: InitOrder, regions: readonly Region[]): Promise<Init
     writeKit(order, { ...identity.kit, ...withDigest, vault, signers: [signer, ...identity.kit.signers] });
     kitWritten = order.kitPath;
   } else if (order.wantsKit && existingKit === null) {
-    writeKit(order, { vault, regions: order.regions, signers: [signer], ...withDigest, identities: [] });
+    writeKit(order, { vault, regions: order.regions, signers: [signer], ...withDigest, credentials: [], identities: [] });
     kitWritten = order.kitPath;
   }
   const marker = encodeVaultMarker(vault, new Date().toISOString());

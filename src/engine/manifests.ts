@@ -1,7 +1,7 @@
 /** Reading manifests from regions: which archives there are, where, and their object lists. */
 import { sha256Hex } from "../codec/digest.ts";
 import { ColdkeepError, messageOf } from "../errors.ts";
-import { idTimeMs } from "../format/id.ts";
+import { idTimeMs, idTimeText } from "../format/id.ts";
 import { MANIFEST_HEAD_BYTES, OBJECT_LIST_BYTES_MAX, parseObjectList, type ListedObject, type ManifestHeader } from "../format/manifest.ts";
 import { keyPrefix, objectKey, parseObjectKey, type KeyKind } from "../format/object-key.ts";
 import { newestFirst, type SeenArchive } from "../policy/latest.ts";
@@ -26,10 +26,12 @@ const HEADS_AT_ONCE = 32;
 /** The newest manifest is most often wanted whole; up to this size it comes with its head. */
 const NEWEST_BYTES = 256 * KIB;
 
-/** Ids of one kind of a host in a region, with what the listing says of them. Foreign keys are left out. */
-export async function listObjects(region: Region, host: string, kind: KeyKind, signal?: AbortSignal): Promise<Map<string, StoredObject>> {
+/** Ids of one kind of a host in a region, from a time on if one is given, with what the listing says of them. Foreign keys are left out. */
+export async function listObjects(region: Region, host: string, kind: KeyKind, signal?: AbortSignal, sinceMs?: number): Promise<Map<string, StoredObject>> {
   const found = new Map<string, StoredObject>();
-  for await (const object of region.store.list(keyPrefix(host, kind), signal)) {
+  const prefix = keyPrefix(host, kind);
+  const after = sinceMs === undefined ? undefined : prefix + idTimeText(sinceMs);
+  for await (const object of region.store.list(prefix, signal, after)) {
     const parsed = parseObjectKey(object.key);
     if (parsed?.kind === kind && parsed.host === host) found.set(parsed.id, object);
   }
@@ -77,18 +79,18 @@ function idsNewestFirst(listings: Listings): string[] {
 }
 
 /**
- * As `surveyHost` for archives, but looks no further than the first manifest that verifies, from the newest on; `total` is how
- * many are listed. For many hosts at a glance.
+ * As `surveyHost` for archives, but looks no further than the first manifest that verifies, from the newest on, and asks for
+ * older ones only where there is none since `sinceMs`. For many hosts at a glance.
  */
-export async function surveyNewest(regions: readonly Region[], host: string, trust: Trust, signal: AbortSignal): Promise<Survey & { total: number }> {
+export async function surveyNewest(regions: readonly Region[], host: string, trust: Trust, sinceMs: number | undefined, signal: AbortSignal): Promise<Survey> {
   const survey: Survey = { archives: [], faulty: [], lost: [] };
-  const listings = await askEach(regions, (region) => listObjects(region, host, "archive", signal), survey.lost, signal);
-  const ids = idsNewestFirst(listings);
-  for (const id of ids) {
+  const listings = await askEach(regions, (region) => listObjects(region, host, "archive", signal, sinceMs), survey.lost, signal);
+  for (const id of idsNewestFirst(listings)) {
     await surveyOne(id, listings, { host, trust, kind: "archive", signal, headBytes: MANIFEST_HEAD_BYTES }, survey);
     if (survey.archives.length > 0) break;
   }
-  return { ...surveyed(survey, regions), total: ids.length };
+  if (survey.archives.length === 0 && sinceMs !== undefined) return surveyNewest(regions, host, trust, undefined, signal);
+  return surveyed(survey, regions);
 }
 
 /** Without what lost regions said. Throws the first error when all are lost. */

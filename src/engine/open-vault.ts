@@ -36,11 +36,15 @@ export type ReadingOrder = {
 
 const SINGLE_REGION = "region";
 
+function kitSpecs({ regions, credentials }: Kit): RegionSpec[] {
+  return regions.map(({ name, url }) => readerSpec(name, url, credentials.find(({ region }) => region === name)));
+}
+
 /** The regions to open. Throws E_USAGE for a name nobody knows. */
 function chooseRegions(order: ReadingOrder): RegionSpec[] {
   const { authority, region } = order;
   const known =
-    authority.kind === "config" ? regionSpecs(authority.loaded) : authority.kind === "kit" ? authority.kit.regions.map(({ name, url }) => readerSpec(name, url)) : [];
+    authority.kind === "config" ? regionSpecs(authority.loaded) : authority.kind === "kit" ? kitSpecs(authority.kit) : [];
   if (region === undefined) return known;
   const named = known.find(({ name, url }) => name === region || url === region);
   if (named !== undefined) return [named];
@@ -116,9 +120,9 @@ export class OpenVault {
     return survey;
   }
 
-  /** Only the newest archive of a host that verifies, without a word. */
-  newest(host: string): Promise<Survey & { total: number }> {
-    return surveyNewest(this.reachable, host, this.trust, this.#order.signal);
+  /** Only the newest archive of a host that verifies, without a word; quicker where it is younger than `sinceMs`. */
+  newest(host: string, sinceMs?: number): Promise<Survey> {
+    return surveyNewest(this.reachable, host, this.trust, sinceMs, this.#order.signal);
   }
 
   /** The archive asked for: an id, the start of one, or the latest. Throws E_NOT_FOUND, E_SIGNER. */

@@ -2,6 +2,7 @@
 import { ColdkeepError, messageOf } from "../errors.ts";
 import { MARKER_BYTES_MAX, parseVaultMarker } from "../format/vault-marker.ts";
 import { VAULT_MARKER_KEY } from "../format/object-key.ts";
+import type { S3Keys } from "../storage/credentials.ts";
 import { StoreError } from "../storage/object-store.ts";
 import { openStore } from "../storage/open-store.ts";
 import type { Bandwidth } from "../storage/pacer.ts";
@@ -26,22 +27,24 @@ export type RegionSpec = {
   deadlineMs: number;
   /** What all its requests share, bytes per second. */
   bandwidth?: Bandwidth;
+  /** Keys of a kit, for a machine that has none for the region. */
+  keys?: S3Keys | undefined;
 };
 
 /** For readers, who have no configuration. */
 export const READER_RETRY_MS = 30_000;
 const READER_DEADLINE_MS = 30 * 86_400_000;
 
-export function readerSpec(name: string, url: string): RegionSpec {
-  return { name, url, retryMs: READER_RETRY_MS, deadlineMs: READER_DEADLINE_MS };
+export function readerSpec(name: string, url: string, keys?: S3Keys): RegionSpec {
+  return { name, url, retryMs: READER_RETRY_MS, deadlineMs: READER_DEADLINE_MS, keys };
 }
 
 /** Opens the stores; nothing is asked of them yet. Throws E_URL, E_CREDENTIALS. */
 export async function openRegions(specs: readonly RegionSpec[], emit: Emit): Promise<Region[]> {
   return Promise.all(
-    specs.map(async ({ name, url, retryMs, deadlineMs: limitMs, bandwidth }) => {
+    specs.map(async ({ name, url, retryMs, deadlineMs: limitMs, bandwidth, keys }) => {
       const deadlineMs = Date.now() + limitMs;
-      const store = retryingStore(await openStore(name, url, bandwidth), {
+      const store = retryingStore(await openStore(name, url, bandwidth, keys), {
         name,
         budgetMs: retryMs,
         deadlineMs,

@@ -9,14 +9,18 @@ export const ID_LENGTH = 36;
 /** Random bytes `makeId` takes. */
 export const ID_RANDOM_BYTES = 10;
 
+/** What an id of `timeMs` (ms since 1970) begins with. */
+export function idTimeText(timeMs: number): string {
+  return new Date(timeMs).toISOString().toLowerCase().replace(/[-:.]/g, "");
+}
+
 /** An id for `timeMs` (ms since 1970) from `random` (10 bytes). */
 export function makeId(timeMs: number, random: Uint8Array): string {
-  const time = new Date(timeMs).toISOString().toLowerCase().replace(/[-:.]/g, "");
   let bits = 0n;
   for (const byte of random.subarray(0, ID_RANDOM_BYTES)) bits = (bits << 8n) | BigInt(byte);
   let text = "";
   for (let shift = 75n; shift >= 0n; shift -= 5n) text += ALPHABET[Number((bits >> shift) & 31n)];
-  return `${time}-${text}`;
+  return `${idTimeText(timeMs)}-${text}`;
 }
 
 export function isId(text: string): boolean {

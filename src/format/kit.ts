@@ -14,11 +14,15 @@ export type BareSigner = { role: "host"; host: null; key: string };
 
 export type KitRegion = { name: string; url: string };
 
+/** Keys that read a region, for a kit that needs nothing beside it. */
+export type KitCredentials = { region: string; accessKeyId: string; secretAccessKey: string };
+
 export type Kit = {
   /** 32 hex digits. */
   vault: string;
   regions: KitRegion[];
   signers: PinnedSigner[];
+  credentials: KitCredentials[];
   /** `ed25519-secret:` and base64 of the 32-byte seed of the operator's signer. */
   operatorKey?: string;
   /** Lower-case hex SHA-256 of the vault's `recover.sh`. */
@@ -41,8 +45,8 @@ export const KIT_BYTES_MAX = 1024 * 1024;
 export const REGION_NAME = /^[a-z0-9][a-z0-9-]{0,31}$/;
 
 const TITLE = "# coldkeep kit, version 1";
-const FIELD = /^# (vault|region|signer|operator-key|recover\.sh): (.*)$/;
-const NEARLY_FIELD = /^#\s*(vault|region|signer|operator-key|recover\.sh)\s*:/i;
+const FIELD = /^# (vault|region|signer|credentials|operator-key|recover\.sh): (.*)$/;
+const NEARLY_FIELD = /^#\s*(vault|region|signer|credentials|operator-key|recover\.sh)\s*:/i;
 
 /** Base64 of exactly 32 bytes; the last character may not carry bits that decoding drops. */
 const BASE64_32 = "[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=";
@@ -118,7 +122,7 @@ function checkTitle(first: string): void {
 
 /** Collects a kit line by line, so that every complaint can name its line. */
 class KitReader {
-  readonly #kit: Omit<Kit, "vault"> = { regions: [], signers: [], identities: [] };
+  readonly #kit: Omit<Kit, "vault"> = { regions: [], signers: [], credentials: [], identities: [] };
   #vault: string | undefined;
 
   take(line: string, number: number): void {
@@ -134,6 +138,7 @@ class KitReader {
     if (name === "vault") this.#takeVault(value, number);
     else if (name === "region") this.#takeRegion(value, number);
     else if (name === "signer") this.#takeSigner(value, number);
+    else if (name === "credentials") this.#takeCredentials(value, number);
     else if (name === "operator-key") this.#takeOperatorKey(value, number);
     else this.#takeDigest(value, number);
   }
@@ -155,6 +160,13 @@ class KitReader {
     const signer = this.#parseSigner(value, number);
     const line = signerLine(signer);
     if (!this.#kit.signers.some((known) => signerLine(known) === line)) this.#kit.signers.push(signer);
+  }
+
+  #takeCredentials(value: string, number: number): void {
+    const [region = "", accessKeyId = "", secretAccessKey = "", ...rest] = value.split(/[ \t]+/);
+    if (!REGION_NAME.test(region) || secretAccessKey === "" || rest.length > 0) throw wrong(number, "is not a region's name, an access key's id and its secret");
+    if (this.#kit.credentials.some((known) => known.region === region)) throw wrong(number, `holds credentials of the region "${region}" a second time`);
+    this.#kit.credentials.push({ region, accessKeyId, secretAccessKey });
   }
 
   #parseSigner(value: string, number: number): PinnedSigner {
@@ -200,6 +212,7 @@ export function formatKit(kit: Kit, about: KitNotes): string {
   lines.push(`# vault: ${kit.vault}`);
   for (const region of kit.regions) lines.push(`# region: ${region.name} ${region.url}`);
   for (const signer of kit.signers) lines.push(`# signer: ${signerLine(signer)}`);
+  for (const { region, accessKeyId, secretAccessKey } of kit.credentials) lines.push(`# credentials: ${region} ${accessKeyId} ${secretAccessKey}`);
   if (kit.operatorKey !== undefined) lines.push(`# operator-key: ${kit.operatorKey}`);
   if (kit.recoverSha256 !== undefined) lines.push(`# recover.sh: sha256 ${kit.recoverSha256}`);
   lines.push(...kit.identities);

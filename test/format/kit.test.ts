@@ -21,6 +21,7 @@ const KIT: Kit = {
   ],
   operatorKey: `ed25519-secret:${Buffer.alloc(32, 9).toString("base64")}`,
   recoverSha256: "ab".repeat(32),
+  credentials: [{ region: "north", accessKeyId: "AKIAEXAMPLE", secretAccessKey: "secret/key+1=" }],
   identities: [IDENTITY],
 };
 const ABOUT = { createdAt: "2026-11-23T18:41:12.345Z", notes: ["the server's name is web1"] };
@@ -41,7 +42,7 @@ describe("a kit", () => {
     expect(parseKit(text)).toEqual(KIT);
     expect(parseKit(text.replaceAll("\n", "\r\n"))).toEqual(KIT);
     expect(text).toContain("# the server's name is web1\n");
-    const bare: Kit = { vault: KIT.vault, regions: [], signers: [], identities: [] };
+    const bare: Kit = { vault: KIT.vault, regions: [], signers: [], credentials: [], identities: [] };
     expect(parseKit(formatKit(bare, { createdAt: ABOUT.createdAt }))).toEqual(bare);
   });
 

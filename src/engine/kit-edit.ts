@@ -1,0 +1,49 @@
+/** Changes to a kit that is there: what is added goes into the same file, whole or not at all. */
+import { readKitFile } from "../config/kit-file.ts";
+import { createFileExclusive, writeFileDurable } from "../disk/atomic-write.ts";
+import { ColdkeepError, messageOf, systemCode } from "../errors.ts";
+import { formatKit, type Kit, type KitCredentials, type PinnedSigner, signerLine } from "../format/kit.ts";
+import { resolveCredentials } from "../storage/credentials.ts";
+import { parseRegionUrl } from "../storage/region-url.ts";
+
+/** Throws E_KIT, E_REFUSED. */
+export function requireKit(path: string): Kit {
+  const kit = readKitFile(path);
+  if (kit !== null) return kit;
+  throw new ColdkeepError("E_KIT", `there is no kit ${path}`, { hint: "Give the file that `coldkeep init` wrote with --kit." });
+}
+
+/** Adds a signer to the kit at `path`; false when it is in there already. Throws E_KIT, E_REFUSED, system errors. */
+export function addSigner(path: string, signer: PinnedSigner, now: Date): boolean {
+  const kit = requireKit(path);
+  if (kit.signers.some((known) => signerLine(known) === signerLine(signer))) return false;
+  const text = formatKit({ ...kit, signers: [...kit.signers, signer] }, { createdAt: now.toISOString() });
+  writeFileDurable(path, Buffer.from(text), 0o600);
+  return true;
+}
+
+/** Writes a printed kit into a new file for its owner alone. Throws E_REFUSED when something is there, E_DISK. */
+export function writePage(path: string, text: string): void {
+  try {
+    createFileExclusive(path, Buffer.from(text.endsWith("\n") ? text : `${text}\n`), 0o600);
+  } catch (cause) {
+    if (systemCode(cause) === "EEXIST") throw new ColdkeepError("E_REFUSED", `${path} is there already`, { hint: "Name another file: nothing is overwritten." });
+    throw new ColdkeepError("E_DISK", `cannot write ${path}: ${messageOf(cause)}`, { cause });
+  }
+}
+
+/** The keys this machine would use for each S3 region of the kit. Throws E_CREDENTIALS for a region whose keys only a provider's chain knows. */
+export async function findCredentials(kit: Kit): Promise<KitCredentials[]> {
+  const found: KitCredentials[] = [];
+  for (const { name, url } of kit.regions) {
+    const parsed = parseRegionUrl(url);
+    if (parsed.kind === "directory") continue;
+    const credentials = await resolveCredentials(name, parsed);
+    if (credentials.kind !== "keys" || credentials.keys.sessionToken !== undefined) {
+      throw new ColdkeepError("E_CREDENTIALS", `region "${name}": there are no lasting keys to write down`, { hint: "Make a key that can only read, and set it in the region's environment variables for this call." });
+    }
+    const { accessKeyId, secretAccessKey } = credentials.keys;
+    found.push({ region: name, accessKeyId, secretAccessKey });
+  }
+  return found;
+}
