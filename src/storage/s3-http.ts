@@ -8,6 +8,7 @@ import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import type { Socket } from "node:net";
 import { Readable } from "node:stream";
 import { type Pacer, piecesOf } from "./pacer.ts";
+import { sharedReading } from "./socket-reading.ts";
 
 export type HttpSettings = {
   /** PEM text of the only authorities to trust. Default: those of Node. */
@@ -73,7 +74,7 @@ export class TimeoutError extends Error {
 /** Makes the request handler of one S3 client, with connections of its own. */
 export function openHttpHandler(settings: HttpSettings): HttpHandler {
   const proxyEnv = settings.proxy === undefined ? process.env : { HTTP_PROXY: settings.proxy, HTTPS_PROXY: settings.proxy };
-  const shared = { keepAlive: true, maxSockets: SOCKETS_MAX, proxyEnv };
+  const shared = { keepAlive: true, maxSockets: SOCKETS_MAX, proxyEnv, onread: sharedReading() };
   const http = new HttpAgent(shared);
   const https = new HttpsAgent({ ...shared, ...(settings.ca !== undefined && { ca: settings.ca }) });
   return {
