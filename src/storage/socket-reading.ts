@@ -7,6 +7,7 @@ import { type OnReadOpts, Socket } from "node:net";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { KIB, MIB } from "../units.ts";
+import { acknowledge } from "./quick-ack.ts";
 
 const READ_BYTES = 64 * KIB;
 /** After so many received bytes the copies made of them are collected. */
@@ -34,6 +35,8 @@ function countGarbage(bytes: number): void {
 /** Whoever listens (the HTTP parser) has taken or copied the bytes before this returns; all others get bytes of their own. */
 function deliver(socket: Socket, bytes: Buffer): boolean {
   countGarbage(bytes.length);
+  // Where a read fills the buffer more is there already, and the kernel acknowledges of its own accord.
+  if (bytes.length < READ_BYTES) acknowledge(socket);
   if (socket.readableFlowing !== true || socket.readableLength > 0) return socket.push(Buffer.from(bytes));
   socket.emit("data", bytes);
   return true;
