@@ -123,6 +123,12 @@ export async function sealHeader(recipients: readonly string[]): Promise<SealedH
   return (await HeaderSealer.create(recipients)).seal();
 }
 
+/** Begins to load what opens heads, which takes as long as a few answers of a near store: for use while such are awaited. */
+export function preloadAge(): void {
+  // Whoever needs it is told.
+  import("age-encryption").catch(() => undefined);
+}
+
 /** Opens heads with one fixed list of identities. */
 export class HeaderOpener {
   readonly #identities: readonly string[];

@@ -1,5 +1,4 @@
 /** From reading options to an open vault. */
-import { configPath, loadConfig } from "../config/load.ts";
 import { readKitFile } from "../config/kit-file.ts";
 import { OpenVault, type Authority } from "../engine/open-vault.ts";
 import { ColdkeepError } from "../errors.ts";
@@ -15,14 +14,16 @@ function kitAuthority(path: string): Authority {
   return { kind: "kit", kit };
 }
 
-function authorityOf(context: CommandContext, options: ReadingOptions): Authority {
+async function authorityOf(context: CommandContext, options: ReadingOptions): Promise<Authority> {
   if (options.kit !== undefined) return kitAuthority(resolve(context.cwd, options.kit));
   if (options.signer.length > 0) return { kind: "signers", signers: options.signer.map((signer) => parseSignerArgument(signer)) };
+  // Loaded here only: with a kit, reading configurations would be a tenth of the start.
+  const { configPath, loadConfig } = await import("../config/load.ts");
   return { kind: "config", loaded: loadConfig(configPath(options.config, context.env, context.uid)) };
 }
 
 /** Opens what the options name. The caller closes it. Throws E_CONFIG, E_KIT, E_REGION, E_USAGE. */
-export function openVault(context: CommandContext, options: ReadingOptions): Promise<OpenVault> {
-  const authority = authorityOf(context, options);
+export async function openVault(context: CommandContext, options: ReadingOptions): Promise<OpenVault> {
+  const authority = await authorityOf(context, options);
   return OpenVault.open({ authority, region: options.region, host: options.host, emit: emitTo(context.terminal), signal: context.signal });
 }

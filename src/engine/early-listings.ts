@@ -9,17 +9,17 @@ import type { Region } from "./region.ts";
 
 type Listing = Promise<Map<string, StoredObject>>;
 
-const KINDS: readonly KeyKind[] = ["archive", "checkpoint", "volume", "catalog"];
+const ALL: readonly KeyKind[] = ["archive", "checkpoint", "volume", "catalog"];
 
 export class EarlyListings {
   readonly #host: string;
   readonly #signal: AbortSignal;
   readonly #asked = new Map<string, Listing>();
 
-  constructor(regions: readonly Region[], host: string, signal: AbortSignal) {
+  constructor(regions: readonly Region[], host: string, signal: AbortSignal, kinds: readonly KeyKind[] = ALL) {
     this.#host = host;
     this.#signal = signal;
-    for (const region of regions) for (const kind of KINDS) void this.#ask(region, kind);
+    for (const region of regions) for (const kind of kinds) void this.#ask(region, kind);
   }
 
   /** What a region lists; rejects as `listObjects`. */

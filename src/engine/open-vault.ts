@@ -2,15 +2,17 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { preloadAge } from "../codec/age-header.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { ColdkeepError, messageOf } from "../errors.ts";
 import { findId } from "../format/id.ts";
 import type { BareSigner, Kit, PinnedSigner } from "../format/kit.ts";
-import { parseObjectKey } from "../format/object-key.ts";
+import { isHostLabel, parseObjectKey } from "../format/object-key.ts";
 import { chainFindings, latestArchive, type SeenArchive } from "../policy/latest.ts";
 import { CatalogCache } from "../state/catalog-cache.ts";
-import { statePaths } from "./backup/ground.ts";
+import { statePaths } from "../state/state-paths.ts";
 import { CatalogReader } from "./catalog-reader.ts";
+import { EarlyListings } from "./early-listings.ts";
 import type { Emit } from "./events.ts";
 import { readHostSetup, regionSpecs } from "./host-setup.ts";
 import { loadManifest, newerUnknown, surveyHost, surveyNewest, type Manifest, type Survey } from "./manifests.ts";
@@ -52,6 +54,22 @@ function chooseRegions(order: ReadingOrder): RegionSpec[] {
   throw new ColdkeepError("E_USAGE", `there is no region "${region}"`, { hint: `Known are: ${known.map(({ name }) => name).join(", ")}.` });
 }
 
+/** The host asked for, or the only one; undefined where that says nothing. */
+function hostOf({ authority, host }: ReadingOrder, trust: Trust): string | undefined {
+  if (host !== undefined) return host;
+  const hosts = pinnedHosts(trust);
+  return authority.kind === "config" ? authority.loaded.config.host : hosts.length === 1 ? hosts[0] : undefined;
+}
+
+type Early = { host: string; listings: EarlyListings };
+
+/** Asks for a host's archives while the regions still say whether they hold the vault. */
+function askEarly(order: ReadingOrder, trust: Trust, regions: readonly Region[]): Early | undefined {
+  const host = hostOf(order, trust);
+  if (host === undefined || !isHostLabel(host)) return undefined;
+  return { host, listings: new EarlyListings(regions, host, order.signal, ["archive"]) };
+}
+
 /** An open vault. Call `close`. */
 export class OpenVault {
   readonly trust: Trust;
@@ -64,11 +82,14 @@ export class OpenVault {
   readonly cache: CatalogCache;
   readonly #order: ReadingOrder;
   readonly #ownCache: boolean;
+  /** Used once: who asks again wants to know what is there by then. */
+  #early: Early | undefined;
   /** One for each archive, so that what was found bad is known to all readers. */
   readonly #sources = new Map<string, ObjectSource>();
 
-  private constructor(order: ReadingOrder, trust: Trust, regions: Region[], reachable: Region[], identities: string[]) {
+  private constructor(order: ReadingOrder, trust: Trust, regions: Region[], reachable: Region[], identities: string[], early: Early | undefined) {
     this.#order = order;
+    this.#early = early;
     this.trust = trust;
     this.regions = regions;
     this.reachable = reachable;
@@ -84,8 +105,9 @@ export class OpenVault {
     const regions = await openRegions(chooseRegions(order), emit);
     try {
       const { trust, identities } = await trustOf(authority, regions, order.host);
+      const early = askEarly(order, trust, regions);
       const reachable = await reachableRegions(regions, trust.vault, emit);
-      return new OpenVault(order, trust, regions, reachable, identities);
+      return new OpenVault(order, trust, regions, reachable, identities, early);
     } catch (error) {
       closeRegions(regions);
       throw error;
@@ -99,9 +121,8 @@ export class OpenVault {
 
   /** The host asked for, or the only one. Throws E_USAGE. */
   host(): string {
-    const { authority, host } = this.#order;
     const hosts = this.hosts();
-    const chosen = host ?? (authority.kind === "config" ? authority.loaded.config.host : hosts.length === 1 ? hosts[0] : undefined);
+    const chosen = hostOf(this.#order, this.trust);
     if (chosen === undefined) {
       const which = hosts.length === 0 ? "no host has a pinned signer" : `there are several hosts: ${hosts.join(", ")}`;
       throw new ColdkeepError("E_USAGE", which, { hint: hosts.length === 0 ? "Add the host's signer line to the kit." : "Give --host LABEL." });
@@ -113,7 +134,9 @@ export class OpenVault {
   /** The host's archives; gaps, forks, unknown signers and regions that stopped answering are told. */
   async survey(host: string): Promise<Survey> {
     const { emit, signal } = this.#order;
-    const survey = await surveyHost(this.reachable, host, this.trust, "archive", signal);
+    const early = this.#early?.host === host ? this.#early.listings : undefined;
+    this.#early = undefined;
+    const survey = await surveyHost(this.reachable, host, this.trust, "archive", signal, early);
     for (const { error } of survey.lost) emit({ kind: "warning", message: messageOf(error), hint: error instanceof ColdkeepError ? error.hint : undefined });
     for (const { region, fault } of survey.faulty) emit({ kind: "warning", message: `region "${region}": ${fault.message}`, hint: fault.hint });
     for (const finding of chainFindings(survey.archives)) emit({ kind: "warning", message: finding.message });
@@ -145,7 +168,9 @@ export class OpenVault {
 
   /** The host's archive of `wanted` with its whole manifest. */
   async archive(wanted: string | undefined): Promise<{ seen: SeenArchive; manifest: Manifest; survey: Survey }> {
-    const survey = await this.survey(this.host());
+    const surveying = this.survey(this.host());
+    if (this.identities.length > 0) preloadAge();
+    const survey = await surveying;
     const seen = this.choose(survey, wanted);
     return { seen, survey, manifest: await this.#manifest(seen) };
   }

@@ -1,6 +1,5 @@
 /** Everything a run finds out and checks before it reads a source: the ground it stands on. */
 import { mkdirSync, rmSync } from "node:fs";
-import { join } from "node:path";
 import { recipientOf } from "../../codec/age-keys.ts";
 import { hasChainBegun } from "../../config/keys.ts";
 import type { LoadedConfig } from "../../config/load.ts";
@@ -10,6 +9,7 @@ import { usualOf, type Usual } from "../../format/usual.ts";
 import { CatalogCache } from "../../state/catalog-cache.ts";
 import { ContentIndex } from "../../state/content-index.ts";
 import type { RunState } from "../../state/run-state.ts";
+import { statePaths } from "../../state/state-paths.ts";
 import { CatalogReader } from "../catalog-reader.ts";
 import { EarlyListings } from "../early-listings.ts";
 import type { Emit } from "../events.ts";
@@ -50,11 +50,6 @@ export type Ground = {
   reusable: Reusable;
   recipients: { volume: string[]; catalog: string[] };
 };
-
-/** Folders of the state. */
-export function statePaths(stateDir: string): { catalogs: string; spool: string } {
-  return { catalogs: join(stateDir, "catalog"), spool: join(stateDir, "spool") };
-}
 
 /** The host's own keys, once it is sure that its owner's are not here (promise 2). Throws E_CONFIG, E_REFUSED. */
 export async function readSafeSetup({ loaded, env, emit }: BackupOrder): Promise<HostSetup> {

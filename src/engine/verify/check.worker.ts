@@ -26,9 +26,7 @@ class Checker {
         this.#jobs.set(message.job, { object: message.object, digest: new RunningDigest(), volume: await this.#openVolume(message.object, message.pieces) });
         return;
       case "bytes":
-        await this.#take(message.job, Buffer.from(message.bytes));
-        // Freed now, not at some later collection: with many MiB a message that is what bounds the memory.
-        message.bytes.transfer(0);
+        await this.#take(message.job, Buffer.from(message.bytes, 0, message.length));
         tell({ kind: "taken", job: message.job });
         return this.#conclude(message.job);
       case "abandon":

@@ -13,8 +13,8 @@ type Checker = { worker: Worker; bytesWaiting: number };
 
 /** One object under way: its bytes in order, then the outcome. */
 export type RunningCheck = {
-  /** Hands the memory of `bytes` over; `taken` is called when it is free again. */
-  push(bytes: Buffer<ArrayBuffer>, taken: () => void): void;
+  /** Lends the first `length` bytes of `room`; `taken` is called when it is free again. */
+  push(room: SharedArrayBuffer, length: number, taken: () => void): void;
   outcome: Promise<CheckOutcome>;
   /** No more bytes will come. */
   abandon(): void;
@@ -47,18 +47,17 @@ export class CheckerPool {
     pending.settle.promise.catch(() => undefined);
     this.#pending.set(job, pending);
     if (this.#failure !== undefined) pending.settle.reject(this.#failure);
-    const send = (message: MainToCheck, transfer: ArrayBuffer[] = []): void => checker.worker.postMessage(message, transfer);
+    const send = (message: MainToCheck): void => checker.worker.postMessage(message);
     send({ kind: "begin", job, object, pieces });
     return {
-      push: (bytes, taken) => {
+      push: (bytes, length, taken) => {
         if (this.#failure !== undefined) return taken();
-        const { length } = bytes;
         checker.bytesWaiting += length;
         pending.onTaken.push(() => {
           checker.bytesWaiting -= length;
           taken();
         });
-        send({ kind: "bytes", job, bytes: bytes.buffer }, [bytes.buffer]);
+        send({ kind: "bytes", job, bytes, length });
       },
       outcome: pending.settle.promise,
       abandon: () => send({ kind: "abandon", job }),

@@ -11,12 +11,16 @@ const SKIPPABLE_MAGIC = 0x184d2a50;
 
 export type PlacedFrame = { position: number; bytes: Buffer };
 
+/** Of a thread: the readers take turns, and what one has left at the end of its turn it keeps in memory of its own. */
+let room = Buffer.allocUnsafeSlow(4 * MIB);
+
 export class FrameReader {
   readonly #total: number;
-  /** Plaintext not yet handed out lies at `[#start, #end)` of one buffer that is used over and over. */
-  #buffer = Buffer.allocUnsafeSlow(4 * MIB);
+  /** Plaintext not yet handed out lies at `[#start, #end)` of the room during a turn, else at `[0, #kept)` of `#own`. */
   #start = 0;
   #end = 0;
+  #own = Buffer.alloc(0);
+  #kept = 0;
   /** Of `#start` in the plaintext. */
   #position = 0;
   #isPadding = false;
@@ -28,29 +32,35 @@ export class FrameReader {
 
   /** The frames that are complete with `plain`, each as a view until the next is asked for. Throws E_FORMAT. */
   *push(plain: Buffer): Generator<PlacedFrame> {
-    this.#append(plain);
+    this.#begin(plain);
     while (this.#start < this.#end) {
       if (this.#isPadding) return this.#skipPadding();
       const length = this.#nextLength();
-      if (length === undefined) return;
+      if (length === undefined) break;
       yield { position: this.#position, bytes: this.#rest.subarray(0, length) };
       this.#advance(length);
     }
+    this.#keep();
   }
 
-  #append(plain: Buffer): void {
-    const rest = this.#rest;
-    const needed = rest.length + plain.length;
-    const target = needed > this.#buffer.length ? Buffer.allocUnsafeSlow(needed * 2) : this.#buffer;
-    rest.copy(target, 0);
-    plain.copy(target, rest.length);
-    this.#buffer = target;
+  #begin(plain: Buffer): void {
+    const length = this.#kept + plain.length;
+    if (length > room.length) room = Buffer.allocUnsafeSlow(length * 2);
+    this.#own.copy(room, 0, 0, this.#kept);
+    plain.copy(room, this.#kept);
+    this.#kept = 0;
     this.#start = 0;
-    this.#end = needed;
+    this.#end = length;
+  }
+
+  #keep(): void {
+    const rest = this.#rest;
+    if (rest.length > this.#own.length) this.#own = Buffer.allocUnsafeSlow(rest.length * 2);
+    this.#kept = rest.copy(this.#own);
   }
 
   get #rest(): Buffer {
-    return this.#buffer.subarray(this.#start, this.#end);
+    return room.subarray(this.#start, this.#end);
   }
 
   get isAtEnd(): boolean {

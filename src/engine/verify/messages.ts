@@ -15,7 +15,8 @@ export type CheckSetup = { identities: string[] };
 export type MainToCheck =
   /** `pieces`: file with what the catalogs say of this volume; null: the digest of the object is all that is asked for. */
   | { kind: "begin"; job: number; object: ListedObject; pieces: string | null }
-  | { kind: "bytes"; job: number; bytes: ArrayBuffer }
+  /** `bytes` is lent until it is `taken`. */
+  | { kind: "bytes"; job: number; bytes: SharedArrayBuffer; length: number }
   | { kind: "abandon"; job: number };
 
 /** Something wrong inside a volume whose stored bytes are the ones its manifest lists. */

@@ -6,16 +6,16 @@ import { StoreError } from "../../storage/object-store.ts";
 import { MIB } from "../../units.ts";
 import { eachOf } from "../manifests.ts";
 import { shortfall } from "../region-copy.ts";
-import { ByteBudget } from "./byte-budget.ts";
 import type { CheckerPool } from "./checker-pool.ts";
 import type { CheckOutcome, ContentFault } from "./messages.ts";
+import { PartMemory } from "./part-memory.ts";
 import { isAway } from "./targets.ts";
 import type { RegionTally } from "./region-tally.ts";
 
 /** Stored bytes in memory, of all regions together; what decrypting takes comes on top. */
 const MEMORY_BYTES = 64 * MIB;
 /** Objects come in parts, so that several of any size fit into that. */
-const PART_BYTES_MAX = 8 * MIB;
+const PART_BYTES_MAX = 4 * MIB;
 const FETCHES_AT_ONCE = 4;
 
 /** Shared by the regions of one check. */
@@ -45,15 +45,12 @@ export async function checkPresence(tally: RegionTally, objects: readonly Listed
 export class RegionCheck {
   readonly tally: RegionTally;
   readonly #ground: CheckGround;
-  readonly #budget: ByteBudget;
-  readonly #partBytes: number;
+  readonly #memory: PartMemory;
 
   constructor(tally: RegionTally, ground: CheckGround) {
-    const share = Math.floor(MEMORY_BYTES / ground.regions);
     this.tally = tally;
     this.#ground = ground;
-    this.#budget = new ByteBudget(share);
-    this.#partBytes = Math.min(PART_BYTES_MAX, share);
+    this.#memory = new PartMemory(Math.floor(MEMORY_BYTES / ground.regions), PART_BYTES_MAX);
   }
 
   /** Checks every task. Returns what was found inside volumes whose bytes are right. Throws E_INTERRUPTED. */
@@ -92,16 +89,15 @@ export class RegionCheck {
     const key = objectKey(host, object.kind, object.id);
     const check = pool.begin(object, pieces);
     try {
-      for (let offset = 0; offset < object.sizeBytes; offset += this.#partBytes) {
-        const length = Math.min(this.#partBytes, object.sizeBytes - offset);
-        await this.#budget.acquire(length);
-        const release = (): void => this.#budget.release(length);
-        const range = length === object.sizeBytes ? undefined : { offset, length };
-        const bytes = await this.tally.region.store.fetchBytes(key, { range, maxBytes: length, sizeBytes: object.sizeBytes, signal }).catch((error: unknown) => {
+      for (let offset = 0; offset < object.sizeBytes; offset += this.#memory.partBytes) {
+        const length = Math.min(this.#memory.partBytes, object.sizeBytes - offset);
+        const room = await this.#memory.acquire();
+        const release = (): void => this.#memory.release(room);
+        await this.tally.region.store.fetchInto(key, { offset, sizeBytes: object.sizeBytes, signal }, Buffer.from(room, 0, length)).catch((error: unknown) => {
           release();
           throw error;
         });
-        check.push(bytes, release);
+        check.push(room, length, release);
       }
       return await check.outcome;
     } catch (error) {

@@ -2,8 +2,13 @@
 import type { Parser } from "tar";
 import { ColdkeepError } from "../../errors.ts";
 
+const BLOCK_BYTES = 512;
+
 export class TarCheck {
   readonly #parser: Parser;
+  /** What is left of a block that came in two pieces. */
+  readonly #block = Buffer.alloc(BLOCK_BYTES);
+  #blockLength = 0;
   #fault: Error | undefined;
   #hasEnd = false;
 
@@ -21,15 +26,24 @@ export class TarCheck {
     return new TarCheck(new tar.Parser({ strict: true, zstd: false, brotli: false }));
   }
 
-  /** The next bytes of the stream. Throws E_FORMAT. */
+  /** The next bytes of the stream, which may change afterwards: the parser keeps none of whole blocks. Throws E_FORMAT. */
   push(bytes: Buffer): void {
-    this.#parser.write(bytes);
+    let start = 0;
+    if (this.#blockLength > 0) {
+      start = bytes.copy(this.#block, this.#blockLength);
+      this.#blockLength += start;
+      if (this.#blockLength < BLOCK_BYTES) return;
+      this.#parser.write(Buffer.from(this.#block));
+    }
+    const end = bytes.length - ((bytes.length - start) % BLOCK_BYTES);
+    if (end > start) this.#parser.write(bytes.subarray(start, end));
+    this.#blockLength = bytes.copy(this.#block, 0, end);
     this.#throwFault();
   }
 
   /** The stream is over. Throws E_FORMAT, also when the two zero blocks are missing. */
   end(): void {
-    this.#parser.end();
+    this.#parser.end(this.#block.subarray(0, this.#blockLength));
     this.#throwFault();
     if (!this.#hasEnd) throw new ColdkeepError("E_FORMAT", "its tar stream has no end");
   }

@@ -2,7 +2,7 @@
 import type { HeaderOpener } from "../../codec/age-header.ts";
 import { CHUNK_BYTES, openChunks, plaintextLength, SEALED_CHUNK_BYTES } from "../../codec/age-payload.ts";
 import { sha256Hex } from "../../codec/digest.ts";
-import { decompressFrame } from "../../codec/zstd.ts";
+import { decompressFrameInto } from "../../codec/zstd.ts";
 import { ColdkeepError, messageOf } from "../../errors.ts";
 import { FRAME_BYTES_MAX } from "../../format/entry-parse.ts";
 import type { ListedObject } from "../../format/manifest.ts";
@@ -14,8 +14,9 @@ import type { TarCheck } from "./tar-check.ts";
 /** age chunks decrypted at once, 2 MiB: memory stays small whatever arrives. */
 const RUN_CHUNKS = 32;
 const RUN_BYTES = RUN_CHUNKS * SEALED_CHUNK_BYTES;
-/** Used for every run of a thread: what is decrypted is copied on at once. */
+/** Used for every run, and every frame, of a thread; what is not written to takes no memory. */
 const plainRoom = Buffer.allocUnsafeSlow(RUN_CHUNKS * CHUNK_BYTES);
+const frameRoom = Buffer.allocUnsafeSlow(FRAME_BYTES_MAX);
 const FAULTS_MAX = 1000;
 
 /** One volume. Faults are gathered; after one that leaves nothing to go on with, the rest of the bytes is passed over. */
@@ -28,8 +29,9 @@ export class VolumeCheck {
   readonly #plainTotal: number;
   readonly #frames: FrameReader;
   #key: Buffer | undefined;
-  /** Stored bytes not yet decrypted. */
-  #sealed: Buffer = Buffer.alloc(0);
+  /** A chunk whose end has not arrived. */
+  readonly #part = Buffer.allocUnsafeSlow(SEALED_CHUNK_BYTES);
+  #partLength = 0;
   #arrived = 0;
   #chunk = 0;
   #isOver = false;
@@ -59,7 +61,7 @@ export class VolumeCheck {
     if (this.#isOver) return;
     try {
       const payload = this.#key === undefined ? await this.#openHead(bytes) : bytes;
-      this.#decrypt(payload);
+      if (this.#key !== undefined) this.#decrypt(payload, this.#key);
       if (this.#arrived === this.#object.sizeBytes) this.#finish();
     } catch (error) {
       this.#isOver = true;
@@ -76,25 +78,29 @@ export class VolumeCheck {
     return bytes.subarray(lengthBytes);
   }
 
-  #decrypt(payload: Buffer): void {
-    const key = this.#key;
-    if (key === undefined) return;
-    const sealed = this.#sealed.length === 0 ? payload : Buffer.concat([this.#sealed, payload]);
+  #decrypt(payload: Buffer, key: Buffer): void {
     const isLast = this.#arrived === this.#object.sizeBytes;
     let at = 0;
-    while (sealed.length - at > RUN_BYTES || (isLast && at < sealed.length)) {
-      const run = sealed.subarray(at, at + RUN_BYTES);
-      const plain = openChunks(run, key, this.#chunk, this.#plainTotal, plainRoom);
-      for (const frame of this.#frames.push(plain)) this.#checkFrame(frame);
-      this.#chunk += RUN_CHUNKS;
-      at += run.length;
+    if (this.#partLength > 0) {
+      at = payload.copy(this.#part, this.#partLength);
+      this.#partLength += at;
+      if (this.#partLength < SEALED_CHUNK_BYTES && !isLast) return;
+      this.#open(this.#part.subarray(0, this.#partLength), key);
     }
-    // A copy: the view would keep the whole buffer that arrived.
-    this.#sealed = Buffer.from(sealed.subarray(at));
+    const left = payload.length - at;
+    const end = isLast ? payload.length : payload.length - (left % SEALED_CHUNK_BYTES);
+    for (; at < end; at += RUN_BYTES) this.#open(payload.subarray(at, Math.min(at + RUN_BYTES, end)), key);
+    this.#partLength = payload.copy(this.#part, 0, end);
+  }
+
+  #open(sealed: Buffer, key: Buffer): void {
+    const plain = openChunks(sealed, key, this.#chunk, this.#plainTotal, plainRoom);
+    this.#chunk += Math.ceil(sealed.length / SEALED_CHUNK_BYTES);
+    for (const frame of this.#frames.push(plain)) this.#checkFrame(frame);
   }
 
   #checkFrame({ position, bytes }: PlacedFrame): void {
-    const content = decompressFrame(bytes, FRAME_BYTES_MAX);
+    const content = decompressFrameInto(bytes, frameRoom);
     this.#tar.push(content);
     for (const piece of this.#pieces.upTo(position + 1)) this.#checkPiece(piece, position, bytes.length, content);
   }

@@ -23,12 +23,17 @@ beforeAll(async () => {
   recipient = await recipientOf(identity);
 });
 
-/** A tar member that holds a chunk, as a frame. */
-function chunkFrame(name: string, content: Buffer): Buffer {
+/** A tar member that holds a chunk. */
+function member(name: string, content: Buffer): Buffer {
   const tar = Buffer.alloc(512 + paddedSize(content.length));
   encodeChunkMember(name, content.length, tar, 0);
   content.copy(tar, 512);
-  return compressFrame(tar, 1);
+  return tar;
+}
+
+/** The same as a frame. */
+function chunkFrame(name: string, content: Buffer): Buffer {
+  return compressFrame(member(name, content), 1);
 }
 
 type Volume = { object: ListedObject; bytes: Buffer };
@@ -81,6 +86,24 @@ describe("a volume as it should be", () => {
     const shuffled = [...pieces.toReversed(), ...pieces];
     expect(await faultsOf(seal(Buffer.concat([plain, padding]), await sealHeader([recipient])), shuffled, { pieceBytes })).toEqual([]);
     expect(await faultsOf(seal(plain, await sealHeader([recipient])), pieces, { pieceBytes })).toEqual([]);
+  });
+
+  test("has no fault where frames end amid the blocks of tar, as another writer may cut them", async () => {
+    const tar = Buffer.concat([...contents.map((content, i) => member(`chunks/${i}`, content)), endOfArchive()]);
+    const cuts = [0, 100, 700, 701, 1_000_000, 3_000_300, tar.length];
+    const cut = cuts.slice(1).map((end, i) => compressFrame(tar.subarray(cuts[i], end), 1));
+    expect(await faultsOf(seal(Buffer.concat(cut), await sealHeader([recipient])), [])).toEqual([]);
+  });
+
+  test("has no fault while another is looked at in turn: they share the memory they work in", async () => {
+    const volume = seal(frames().plain, await sealHeader([recipient]));
+    const noPieces = PieceList.load(pieceListPath(tempDir(), ID));
+    const opener = await HeaderOpener.create([identity]);
+    const checks = await Promise.all([0, 1].map(async () => new VolumeCheck(volume.object, opener, noPieces, await TarCheck.create())));
+    for (let at = 0; at < volume.bytes.length; at += 300_000) {
+      for (const check of checks) await check.push(volume.bytes.subarray(at, at + 300_000));
+    }
+    expect(checks.flatMap(({ faults }) => faults)).toEqual([]);
   });
 });
 
