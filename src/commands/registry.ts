@@ -177,7 +177,7 @@ const host: CommandGroup = {
       options: options.HOST_RETIRE_OPTIONS,
       exitCodes: { [EXIT.done]: "recorded in every region, or was before", ...COMMON_EXITS, [EXIT.partial]: "recorded, but not in every region", [EXIT.refused]: NOT_TRUSTED },
       examples: [
-        ["coldkeep host retire web1 --kit coldkeep-kit.txt --reason 'replaced by web2'", "its archives stay"],
+        ["coldkeep host retire web1 --kit coldkeep-kit.txt --reason replaced", "its archives stay"],
         ["coldkeep host retire web1 --kit coldkeep-kit.txt --json", "for a program"],
       ],
       load: async () => ({ run: (await import("./host.ts")).runRetire }),
@@ -209,7 +209,7 @@ const kit: CommandGroup = {
       exitCodes: { [EXIT.done]: "in the kit, or was before", ...COMMON_EXITS, [EXIT.refused]: "refused: the kit is open to others" },
       examples: [
         ["coldkeep kit add-signer host web2 ed25519:… --kit coldkeep-kit.txt", "after a second host joined the vault"],
-        ["coldkeep kit add-signer 'drill ed25519:…' --kit coldkeep-kit.txt --json", "for a program"],
+        ["coldkeep kit add-signer drill ed25519:… --kit coldkeep-kit.txt --json", "for a program"],
       ],
       load: async () => ({ run: (await import("./kit.ts")).runAddSigner }),
     }),
