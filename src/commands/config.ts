@@ -76,5 +76,7 @@ function describe(config: Config): string[] {
     row("volumeSize", formatSize(config.volumeSizeBytes)),
     row("memory", config.memoryBytes === null ? "by the cores" : formatSize(config.memoryBytes)),
     row("readers", config.readers === null ? "by the cores" : String(config.readers)),
+    row("schedule", `${config.schedule.at}, up to ${formatDuration(config.schedule.randomDelayMs)} later`),
+    ...(config.schedule.verify === undefined ? [] : [row("", `verify ${config.schedule.verify.at}`)]),
   ];
 }

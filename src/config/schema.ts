@@ -10,6 +10,7 @@ import { isHostLabel } from "../format/object-key.ts";
 import { VAULT_ID } from "../format/vault-marker.ts";
 import { requiredCopies } from "../policy/copies.ts";
 import { compileExcludes } from "../policy/exclude.ts";
+import { CALENDAR_FORM, parseCalendar } from "../policy/schedule/calendar.ts";
 import { formatSize, GIB, KIB, MIB, parseDuration, parseSize } from "../units.ts";
 
 export type RegionConfig = {
@@ -28,6 +29,15 @@ export type SourceConfig = {
   path: string;
   /** Patterns for `compileExcludes`, known to compile. */
   exclude: string[];
+};
+
+/** When runs start by themselves, once `coldkeep schedule install` has set it up. */
+export type ScheduleConfig = {
+  /** For `parseCalendar`, known to parse. */
+  at: string;
+  /** Runs start up to this long after `at`, ms. */
+  randomDelayMs: number;
+  verify?: { at: string; level: "presence" | "checksum"; /** Percent of the objects. */ sample?: number | undefined } | undefined;
 };
 
 /** A configuration that was checked whole. */
@@ -50,6 +60,7 @@ export type Config = {
   memoryBytes: number | null;
   /** Null: as many as there are packers. */
   readers: number | null;
+  schedule: ScheduleConfig;
 };
 
 const DEFAULTS = {
@@ -57,6 +68,8 @@ const DEFAULTS = {
   deadline: "12h",
   compression: 3,
   volumeSize: "32MiB",
+  at: "02:30",
+  randomDelay: "45m",
 } as const;
 
 /** Turns the ColdkeepError of a parser into an issue at the value's place; its hint goes along. */
@@ -195,6 +208,31 @@ const Sources = z
   .min(1, { error: "must name at least one source" })
   .superRefine(unique("source", (source) => source.path));
 
+const calendar = z
+  .string({ error: "must be a time like \"02:30\", in quotes" })
+  .transform(checked((text) => (parseCalendar(text), text)))
+  .describe(CALENDAR_FORM);
+
+function randomDelay(text: string): number {
+  const ms = parseDuration(text);
+  if (ms <= 12 * 3_600_000) return ms;
+  throw new ColdkeepError("E_CONFIG", `${text} is longer than 12h`);
+}
+
+const ScheduledVerifyKeys = z.strictObject({
+  at: calendar,
+  level: z.enum(["presence", "checksum"]).prefault("checksum").describe("How deep: sizes, or digests of the stored bytes."),
+  sample: z.number().gt(0).max(100).optional().describe("Percent of the objects to look at, picked anew each time. Default: all."),
+});
+
+const ScheduleKeys = z.strictObject({
+  at: calendar.prefault(DEFAULTS.at),
+  randomDelay: z.string({ error: "must be a duration with its unit" }).transform(checked(randomDelay)).prefault(DEFAULTS.randomDelay).describe("Runs start up to this long after their time. A duration like 45m, up to 12h."),
+  verify: ScheduledVerifyKeys.optional().describe("When the regions are verified. Default: never by itself."),
+});
+
+const Schedule = ScheduleKeys.transform(({ at, randomDelay: randomDelayMs, verify }): ScheduleConfig => ({ at, randomDelayMs, ...(verify && { verify }) }));
+
 const ConfigKeys = z.strictObject({
   vault: z
     .string()
@@ -217,6 +255,7 @@ const ConfigKeys = z.strictObject({
   volumeSize: size(8 * MIB, 512 * MIB, DEFAULTS.volumeSize, "Size of a stored volume."),
   memory: optionalSize(64 * MIB, 16 * GIB, "Bytes of volumes in the making and on their way, at the most. Default: one and a half volumes for each core, at least three."),
   readers: z.int().min(1).max(64).optional().describe("How many threads read sources at once. Default: one for each core; 1 suits a single spinning disk."),
+  schedule: Schedule.prefault({}).describe("When runs start by themselves, for `coldkeep schedule install`."),
 });
 
 /** The configuration as it is written, and what the program makes of it. */
@@ -232,6 +271,7 @@ export const ConfigSchema = ConfigKeys.transform((value, context): Config => {
 /** The keys that may stand in the map at a path of the configuration. */
 export function knownKeys(path: readonly PropertyKey[]): string[] {
   if (path[0] === "regions") return Object.keys(path[2] === "bandwidth" ? BandwidthKeys.shape : RegionKeys.shape);
+  if (path[0] === "schedule") return Object.keys(path[1] === "verify" ? ScheduledVerifyKeys.shape : ScheduleKeys.shape);
   if (path[0] === "sources") return Object.keys(SourceKeys.shape);
   return Object.keys(ConfigKeys.shape);
 }
