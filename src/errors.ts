@@ -28,6 +28,7 @@ const EXIT_BY_CODE = {
   E_SIGNER: EXIT.refused,
   E_CLONE: EXIT.refused,
   E_LOCKED: EXIT.locked,
+  E_STALLED: EXIT.failed,
   E_INTERRUPTED: EXIT.interrupted,
   E_IDENTITY: EXIT.failed,
   E_REGION: EXIT.failed,

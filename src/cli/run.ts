@@ -1,4 +1,5 @@
 /** One run of the program: command line → verb → exit status, with every failure reported in one way. */
+import { isSea } from "node:sea";
 import type { CommandContext } from "../commands/command.ts";
 import { COMMANDS } from "../commands/registry.ts";
 import { ColdkeepError, EXIT, type ExitStatus, messageOf, systemCode } from "../errors.ts";
@@ -69,7 +70,13 @@ async function run(parsed: ParsedArgv, terminal: ProcessTerminal, signal: AbortS
 }
 
 function contextOf(terminal: ProcessTerminal, signal: AbortSignal, version: string): CommandContext {
-  return { terminal, signal, env: process.env, cwd: process.cwd(), uid: process.geteuid?.() ?? 0, version, now: () => Date.now() };
+  return { terminal, signal, env: process.env, cwd: process.cwd(), uid: process.geteuid?.() ?? 0, program: ownCommandLine(), version, now: () => Date.now() };
+}
+
+/** A single-file executable is Node and the program in one. */
+function ownCommandLine(): string[] {
+  const [, script] = process.argv;
+  return isSea() || script === undefined ? [process.execPath] : [process.execPath, script];
 }
 
 function report(error: unknown, terminal: ProcessTerminal, signal: AbortSignal): ExitStatus {

@@ -12,6 +12,8 @@ export type CommandContext = {
   readonly cwd: string;
   /** Effective user id. */
   readonly uid: number;
+  /** The command line that starts this program, by absolute paths: for what starts it later. */
+  readonly program: readonly string[];
   /** This program's version. */
   readonly version: string;
   /** Milliseconds since 1970. */

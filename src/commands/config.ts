@@ -89,5 +89,7 @@ function describe(config: Config): string[] {
     row("objectives", describeObjectives(config.objectives)),
     row("safety", describeSafety(config.safety)),
     row("readers", config.readers === null ? "by the cores" : String(config.readers)),
+    row("schedule", `${config.schedule.at}, up to ${formatDuration(config.schedule.randomDelayMs)} later`),
+    ...(config.schedule.verify === undefined ? [] : [row("", `verify ${config.schedule.verify.at}`)]),
   ];
 }

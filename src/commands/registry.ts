@@ -1,6 +1,7 @@
 /** The verbs in the order of the help. Bodies are loaded only when they run. */
 import { ColdkeepError, EXIT } from "../errors.ts";
 import { type Command, type CommandGroup, defineCommand } from "./command.ts";
+import { scheduleVerbs } from "./schedule-verbs.ts";
 import * as options from "./verb-options.ts";
 
 const READING_CONFLICTS = [["config", "kit"]] as const;
@@ -298,4 +299,20 @@ const config: CommandGroup = {
 };
 
 /** Every verb, in the order of the help. */
-export const COMMANDS: readonly (Command | CommandGroup)[] = [init, backup, listArchives, files, show, diff, verify, restore, status, doctor, kit, host, state, config];
+export const COMMANDS: readonly (Command | CommandGroup)[] = [
+  init,
+  backup,
+  listArchives,
+  files,
+  show,
+  diff,
+  verify,
+  restore,
+  status,
+  doctor,
+  scheduleVerbs(COMMON_EXITS),
+  kit,
+  host,
+  state,
+  config,
+];

@@ -1,6 +1,7 @@
 /** The options of every verb, and the types their bodies get. */
 import { ColdkeepError } from "../errors.ts";
 import { parseSignerArgument } from "../format/kit.ts";
+import { CALENDAR_FORM, parseCalendar } from "../policy/schedule/calendar.ts";
 import { parseDuration } from "../units.ts";
 import { choice, flag, list, type OptionsOf, parsed, requiredText, text } from "./options.ts";
 
@@ -99,6 +100,33 @@ export const DOCTOR_OPTIONS = { config: CONFIG, json: JSON_FLAG } as const;
 export const CONFIG_CHECK_OPTIONS = { config: CONFIG, json: JSON_FLAG } as const;
 export const CONFIG_SCHEMA_OPTIONS = { json: JSON_FLAG } as const;
 export const CONFIG_SHOW_OPTIONS = { config: CONFIG, json: JSON_FLAG } as const;
+
+/** A calendar as it was given, once it is known to parse. */
+function calendarText(value: string): string | undefined {
+  try {
+    parseCalendar(value);
+    return value;
+  } catch {
+    return undefined;
+  }
+}
+
+function userName(value: string): string | undefined {
+  return /^[a-z_][a-z0-9_-]{0,31}$/.test(value) ? value : undefined;
+}
+
+export const SCHEDULE_OPTIONS = {
+  systemd: flag("a systemd timer (default where systemd is the running init)"),
+  cron: flag("a file in /etc/cron.d (default elsewhere)"),
+  at: parsed("TIME", "when to run, like 02:30 or \"Mon..Fri 02:30\" (default: the configuration's schedule.at)", calendarText, CALENDAR_FORM),
+  user: parsed("NAME", "run as this user, who may read every file and nothing else (default root)", userName, "Give the name of a system user."),
+  config: CONFIG,
+  json: JSON_FLAG,
+} as const;
+export const SCHEDULE_STATUS_OPTIONS = { config: CONFIG, json: JSON_FLAG } as const;
+
+export type ScheduleOptions = OptionsOf<typeof SCHEDULE_OPTIONS>;
+export type ScheduleStatusOptions = OptionsOf<typeof SCHEDULE_STATUS_OPTIONS>;
 
 export type ReadingOptions = OptionsOf<typeof READING>;
 export type InitOptions = OptionsOf<typeof INIT_OPTIONS>;

@@ -12,6 +12,7 @@ import { requiredCopies } from "../policy/copies.ts";
 import { compileExcludes } from "../policy/exclude.ts";
 import type { Objectives } from "../policy/readiness.ts";
 import type { SafetyRules } from "../policy/safety.ts";
+import { CALENDAR_FORM, parseCalendar } from "../policy/schedule/calendar.ts";
 import { formatSize, GIB, KIB, MIB, parseDuration, parseSize } from "../units.ts";
 
 export type RegionConfig = {
@@ -30,6 +31,15 @@ export type SourceConfig = {
   path: string;
   /** Patterns for `compileExcludes`, known to compile. */
   exclude: string[];
+};
+
+/** When runs start by themselves, once `coldkeep schedule install` has set it up. */
+export type ScheduleConfig = {
+  /** For `parseCalendar`, known to parse. */
+  at: string;
+  /** Runs start up to this long after `at`, ms. */
+  randomDelayMs: number;
+  verify?: { at: string; level: "presence" | "checksum"; /** Percent of the objects. */ sample?: number | undefined } | undefined;
 };
 
 /** A configuration that was checked whole. */
@@ -53,6 +63,7 @@ export type Config = {
   readers: number | null;
   safety: SafetyRules;
   objectives: Objectives;
+  schedule: ScheduleConfig;
 };
 
 const DEFAULTS = {
@@ -62,6 +73,8 @@ const DEFAULTS = {
   volumeSize: "32MiB",
   maxChange: "50%",
   rpo: "26h",
+  at: "02:30",
+  randomDelay: "45m",
 } as const;
 
 /** Turns the ColdkeepError of a parser into an issue at the value's place; its hint goes along. */
@@ -233,6 +246,31 @@ const Sources = z
   .min(1, { error: "must name at least one source" })
   .superRefine(unique("source", (source) => source.path));
 
+const calendar = z
+  .string({ error: "must be a time like \"02:30\", in quotes" })
+  .transform(checked((text) => (parseCalendar(text), text)))
+  .describe(CALENDAR_FORM);
+
+function randomDelay(text: string): number {
+  const ms = parseDuration(text);
+  if (ms <= 12 * 3_600_000) return ms;
+  throw new ColdkeepError("E_CONFIG", `${text} is longer than 12h`);
+}
+
+const ScheduledVerifyKeys = z.strictObject({
+  at: calendar,
+  level: z.enum(["presence", "checksum"]).prefault("checksum").describe("How deep: sizes, or digests of the stored bytes."),
+  sample: z.number().gt(0).max(100).optional().describe("Percent of the objects to look at, picked anew each time. Default: all."),
+});
+
+const ScheduleKeys = z.strictObject({
+  at: calendar.prefault(DEFAULTS.at),
+  randomDelay: z.string({ error: "must be a duration with its unit" }).transform(checked(randomDelay)).prefault(DEFAULTS.randomDelay).describe("Runs start up to this long after their time. A duration like 45m, up to 12h."),
+  verify: ScheduledVerifyKeys.optional().describe("When the regions are verified. Default: never by itself."),
+});
+
+const Schedule = ScheduleKeys.transform(({ at, randomDelay: randomDelayMs, verify }): ScheduleConfig => ({ at, randomDelayMs, ...(verify && { verify }) }));
+
 const ConfigKeys = z.strictObject({
   vault: z
     .string()
@@ -257,6 +295,7 @@ const ConfigKeys = z.strictObject({
   readers: z.int().min(1).max(64).optional().describe("How many threads read sources at once. Default: one for each core; 1 suits a single spinning disk."),
   objectives: ObjectivesValue.prefault({}).describe("What is promised, and what `coldkeep status` measures."),
   safety: Safety.prefault({}).describe("When an archive is flagged as unusual, or a missing path makes it partial."),
+  schedule: Schedule.prefault({}).describe("When runs start by themselves, for `coldkeep schedule install`."),
 });
 
 /** The configuration as it is written, and what the program makes of it. */
@@ -272,6 +311,7 @@ export const ConfigSchema = ConfigKeys.transform((value, context): Config => {
 /** The keys that may stand in the map at a path of the configuration. */
 export function knownKeys(path: readonly PropertyKey[]): string[] {
   if (path[0] === "regions") return Object.keys(path[2] === "bandwidth" ? BandwidthKeys.shape : RegionKeys.shape);
+  if (path[0] === "schedule") return Object.keys(path[1] === "verify" ? ScheduledVerifyKeys.shape : ScheduleKeys.shape);
   if (path[0] === "sources") return Object.keys(SourceKeys.shape);
   if (path[0] === "objectives") return Object.keys(ObjectiveKeys.shape);
   if (path[0] === "safety") return Object.keys(SafetyKeys.shape);

@@ -160,7 +160,7 @@ export class MountChooser {
   /** The mount at a path below a source and why it is not entered; undefined when the walk goes on there. */
   skipped(path: string): { mount: Mount; kind: FileSystemClass; reason: string } | undefined {
     const mount = this.#table.at(path);
-    if (!mount) return undefined;
+    if (!mount || this.#showsItself(mount, path)) return undefined;
     const kind = fileSystemClass(mount.fsType);
     const reason = kind === "local" ? this.#whyRepeated(mount, path) : REASONS[kind];
     if (reason !== undefined) return { mount, kind, reason };
@@ -173,6 +173,13 @@ export class MountChooser {
     const rest = root.slice(kept.root === "/" ? 0 : kept.root.length);
     const inside = this.#inside(joinRoot(kept.path, rest));
     return inside?.dev === kept.dev && inside.root === root;
+  }
+
+  /** A directory mounted onto itself, as a service manager does for what stays writable: the same lies there as without it. */
+  #showsItself(mount: Mount, path: string): boolean {
+    const name = path.slice(path.lastIndexOf("/"));
+    const around = this.#inside(parentPath(path));
+    return around?.dev === mount.dev && mount.root === joinRoot(around.root, name);
   }
 
   #whyRepeated(mount: Mount, path: string): string | undefined {

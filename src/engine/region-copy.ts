@@ -81,12 +81,15 @@ async function copyObjects(region: Region, objects: readonly ListedObject[], cop
   if (others.length === 0) return 0;
   const source = new ObjectSource(copy.host, others, copy.emit, copy.signal);
   let copiedBytes = 0;
+  let copied = 0;
   const largest = Math.max(...objects.map(({ sizeBytes }) => sizeBytes));
   const atOnce = Math.min(COPIES_AT_ONCE, Math.max(1, Math.floor(COPY_BYTES_MAX / largest)));
   await eachOf(objects, atOnce, async (object) => {
     const bytes = await source.whole(object);
     await region.store.put(objectKey(copy.host, object.kind, object.id), bytes, { sha256: object.sha256, signal: copy.signal });
     copiedBytes += bytes.length;
+    copied++;
+    copy.emit({ kind: "progress", text: `region "${region.name}": ${copied} of ${objects.length} objects copied` });
     copy.emit({ kind: "detail", message: `region "${region.name}": copied ${object.kind} ${object.id}` });
   });
   return copiedBytes;

@@ -32,7 +32,7 @@ export type RebuildReport = {
 
 /**
  * Forgets what the state holds and learns it again from the newest archive and the checkpoints after it.
- * Throws E_LOCKED while another run holds the host; E_REGION, E_SIGNER, E_OBJECT and E_REFUSED (rollback) before anything
+ * Throws E_LOCKED or E_STALLED while another run holds the host; E_REGION, E_SIGNER, E_OBJECT and E_REFUSED (rollback) before anything
  * is forgotten.
  */
 export async function rebuildState(order: RebuildOrder): Promise<RebuildReport> {

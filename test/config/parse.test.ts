@@ -53,6 +53,7 @@ test("a configuration becomes a value in bytes and milliseconds, with defaults",
     volumeSizeBytes: 32 * MIB,
     memoryBytes: null,
     readers: null,
+    schedule: { at: "02:30", randomDelayMs: 2_700_000 },
   });
   const given = parseConfig(`${TEXT}copies: 2\ncompression: 19\nvolumeSize: 8MiB\nmemory: 1GiB\nreaders: 1\n`, "c.yaml");
   expect(given).toMatchObject({ copies: 2, compressionLevel: 19, volumeSizeBytes: 8 * MIB, memoryBytes: 1024 * MIB, readers: 1 });
@@ -152,6 +153,21 @@ test("what may be unusual is a size, a share below 100 %, and paths", () => {
 test("the JSON Schema knows every key, and no other", () => {
   const schema = configJsonSchema();
   expect(schema["additionalProperties"]).toBe(false);
-  expect(Object.keys(schema["properties"] ?? {})).toEqual(["vault", "host", "regions", "copies", "recipients", "signers", "sources", "state", "compression", "volumeSize", "memory", "readers", "objectives", "safety"]);
+  expect(Object.keys(schema["properties"] ?? {})).toEqual(["vault", "host", "regions", "copies", "recipients", "signers", "sources", "state", "compression", "volumeSize", "memory", "readers", "objectives", "safety", "schedule"]);
   expect(schema["required"]).toEqual(["vault", "host", "regions", "recipients", "sources", "state"]);
+});
+
+test("a schedule is a time systemd and cron both know, a delay and, if asked, a verify", () => {
+  const schedule = (text: string): unknown => parseConfig(`${TEXT}schedule: ${text}\n`, "c.yaml").schedule;
+  expect(schedule("{at: 'Mon..Fri 23:10', randomDelay: 0s}")).toEqual({ at: "Mon..Fri 23:10", randomDelayMs: 0 });
+  expect(schedule("{verify: {at: 'Sun 05:00', sample: 5}}")).toEqual({ at: "02:30", randomDelayMs: 2_700_000, verify: { at: "Sun 05:00", level: "checksum", sample: 5 } });
+  const wrong: [string, RegExp][] = [
+    ["{at: '2:30'}", /schedule\.at: "2:30" is not a time to run at/],
+    ["{at: daily}", /"daily" is not a time/],
+    ["{at: 150}", /must be a time like "02:30", in quotes/],
+    ["{randomDelay: 13h}", /13h is longer than 12h/],
+    ["{verify: {at: '05:00', smaple: 5}}", /schedule\.verify\.smaple: is not a known key/],
+    ["{every: 1d}", /schedule\.every: is not a known key/],
+  ];
+  for (const [text, message] of wrong) expect(() => schedule(text)).toThrow(message);
 });

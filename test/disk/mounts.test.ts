@@ -66,6 +66,19 @@ describe("which mounts a walk enters", () => {
     expect(chooser.skipped("/old")).toBeUndefined();
   });
 
+  test("a directory mounted onto itself is as if it was not, also on a file system that is else skipped", () => {
+    for (const root of ["1 0 8:1 / / ext4", "1 0 0:40 / / overlay", "1 0 8:1 /@ / btrfs"]) {
+      const [, , dev, inside, , type] = root.split(" ");
+      const at = (path: string): string => `${dev} ${inside === "/" ? "" : inside}${path} ${path} ${type}`;
+      const chooser = new MountChooser(table(root, `2 1 ${at("/tmp")}`, `3 1 ${at("/var/lib/x")}`, `4 3 ${at("/var/lib/x/y")}`, `5 1 ${dev} /tmp /srv/tmp ${type}`));
+      chooser.enterSource("/");
+      expect(["/tmp", "/var/lib/x", "/var/lib/x/y"].map((path) => chooser.skipped(path))).toEqual([undefined, undefined, undefined]);
+    }
+    const chooser = new MountChooser(table("1 0 8:1 / / ext4", "2 1 8:1 /tmp /tmp ext4", "3 1 8:1 /tmp /srv/tmp ext4"));
+    chooser.enterSource("/");
+    expect(chooser.skipped("/srv/tmp")?.reason).toBe("shows again what is kept below /");
+  });
+
   test("a source is taken whatever it lies on, but for pseudo file systems", () => {
     const chooser = new MountChooser(mounts);
     expect(chooser.enterSource("/srv/nas/data")).toBeUndefined();

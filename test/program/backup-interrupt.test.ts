@@ -1,5 +1,5 @@
 /** Runs that are cut off: by a signal, by SIGKILL, by another run. The last archive stays, and the next run needs no manual step. */
-import { readdirSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, rmSync, writeFileSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { startFakeS3, type FakeRequest, type FakeS3 } from "../support/fake-s3.ts";
@@ -182,6 +182,22 @@ test("two runs at once: the second is exit 6 and harms nothing", async () => {
   const first = host.startBackup();
   await waitUntil("an upload is held", held);
   expect(await host.backup()).toMatchObject({ status: 6, document: { error: { code: "E_LOCKED" } } });
+  const second = await host.run(["backup", "--config", host.config]);
+  expect(second).toMatchObject({ status: 6, stdout: "" });
+  expect(second.stderr).toMatch(/^coldkeep: error: another run \(process \d+, since .*\) holds the state in .* made progress [\d.]+m?s ago; .*\n$/);
   expect(await first.result).toMatchObject({ status: 0 });
   expect((await host.backup()).status).toBe(0);
+});
+
+test("a run that hangs is an alarm to the next: exit 1, and how to end it", async () => {
+  const host = await setUp();
+  const { held } = hold("/volumes/", 0, 60_000);
+  const first = host.startBackup();
+  await waitUntil("an upload is held", held);
+  first.child.kill("SIGSTOP");
+  const then = Date.now() / 1000 - 7 * 3600;
+  utimesSync(join(host.state, "holder.json"), then, then);
+  const second = await host.run(["backup", "--config", host.config]);
+  expect(second.status).toBe(1);
+  expect(second.stderr).toMatch(new RegExp(`^coldkeep: error: .* no progress for 7h 0\\dm\\ncoldkeep: hint: .*kill ${first.child.pid}.*\\n$`));
 });

@@ -7,6 +7,7 @@ import type { Problem } from "../../format/catalog-root.ts";
 import { archiveStatus } from "../../policy/copies.ts";
 import { type Flag, judge, nextUsual } from "../../policy/safety.ts";
 import { volumeTargetBytes } from "../../policy/sizing.ts";
+import { stalledAfterMs } from "../../policy/stalled.ts";
 import { HostLock } from "../../state/host-lock.ts";
 import { type KnownObject, RunState } from "../../state/run-state.ts";
 import { statePaths } from "../../state/state-paths.ts";
@@ -59,9 +60,23 @@ function ownDirectories({ loaded: { config } }: HostSetup): string[] {
   return [...regions, config.state];
 }
 
+/** An order whose events are heard by the lock too: it tells the next run whether this one gets anywhere. */
+type WatchedOrder = BackupOrder & { noteProgress(): void };
+
+function watched(order: BackupOrder, lock: HostLock): WatchedOrder {
+  return {
+    ...order,
+    noteProgress: () => lock.noteProgress(),
+    emit: (event) => {
+      if (event.kind === "progress") lock.noteProgress();
+      order.emit(event);
+    },
+  };
+}
+
 /** The run itself, on its ground. */
 class BackupRun {
-  readonly #order: BackupOrder;
+  readonly #order: WatchedOrder;
   readonly #ground: Ground;
   readonly #startedAtMs: number;
   readonly #fanOut: FanOut;
@@ -72,7 +87,7 @@ class BackupRun {
   readonly #scouts: Scouts;
   readonly #clock: StageClock;
 
-  constructor(order: BackupOrder, ground: Ground, scouts: Scouts, clock: StageClock, startedAtMs: number) {
+  constructor(order: WatchedOrder, ground: Ground, scouts: Scouts, clock: StageClock, startedAtMs: number) {
     this.#order = order;
     this.#scouts = scouts;
     this.#clock = clock;
@@ -151,6 +166,7 @@ class BackupRun {
     const bytes = "buffer" in body ? Buffer.from(body.buffer, 0, body.length) : { path: body.path, sizeBytes: object.sizeBytes };
     await this.#fanOut.put(object, bytes, (region) => {
       this.#ground.state.noteReceipt(region.name, object.id);
+      this.#order.noteProgress();
       if (!isFirst) return;
       isFirst = false;
       this.#ground.state.noteObjects([known]);
@@ -236,15 +252,17 @@ function interrupted(checkpoint?: string): ColdkeepError {
 }
 
 /**
- * Makes one archive (or with `dryRun` none). Throws E_LOCKED when another run holds the host, E_REFUSED, E_CLONE, E_SIGNER
- * before anything is written, E_REGION when no region could take it, E_INTERRUPTED when the signal was given.
+ * Makes one archive (or with `dryRun` none). Throws E_LOCKED when another run holds the host (E_STALLED when that one hangs),
+ * E_REFUSED, E_CLONE, E_SIGNER before anything is written, E_REGION when no region could take it, E_INTERRUPTED when the
+ * signal was given.
  */
-export async function runBackup(order: BackupOrder): Promise<BackupReport> {
+export async function runBackup(given: BackupOrder): Promise<BackupReport> {
   const startedAtMs = Date.now();
-  if (order.inBackground) stepAside();
-  const stateDir = order.loaded.config.state;
-  const setup = await readSafeSetup(order);
-  const lock = HostLock.take(stateDir);
+  if (given.inBackground) stepAside();
+  const { state: stateDir, regions: configured } = given.loaded.config;
+  const setup = await readSafeSetup(given);
+  const lock = HostLock.take(stateDir, stalledAfterMs(configured.map(({ retryMs }) => retryMs)));
+  const order = watched(given, lock);
   let state: RunState | undefined;
   let ground: Ground | undefined;
   const scouts = new Scouts({ sources: sourcesOf(setup), excludedDirs: ownDirectories(setup) });
