@@ -12,7 +12,8 @@ function load(): typeof import("../../src/cli/run.ts") {
   const script = new Script(getAsset("run.js", "utf8"), { filename: "coldkeep", cachedData: Buffer.from(getRawAsset("run.cache")) });
   const module: { exports: unknown } = { exports: {} };
   const wrapper: Wrapper = script.runInThisContext();
-  wrapper(module, createRequire(import.meta.url));
+  // Only for Node's own modules, so from where makes no difference.
+  wrapper(module, createRequire("/"));
   // What the build bundled is this very module.
   return module.exports as typeof import("../../src/cli/run.ts");
 }

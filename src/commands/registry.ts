@@ -150,6 +150,24 @@ const restore = defineCommand({
   load: () => import("./restore.ts"),
 });
 
+const publishProgram = defineCommand({
+  name: "publish-program",
+  summary: "put the single executable into every region, for a bare machine",
+  options: options.PUBLISH_PROGRAM_OPTIONS,
+  exitCodes: {
+    [EXIT.done]: "every region holds it",
+    ...COMMON_EXITS,
+    [EXIT.failed]: "failed, or no region holds it",
+    [EXIT.partial]: "a region is missing it",
+    [EXIT.refused]: "refused: the keys of this host are open to others",
+  },
+  examples: [
+    ["coldkeep publish-program", "the executable that runs; prints the line the kit should have"],
+    ["coldkeep publish-program --program ./dist/single/coldkeep", "another one, from an installation"],
+  ],
+  load: () => import("./publish-program.ts"),
+});
+
 const state: CommandGroup = {
   name: "state",
   summary: "care for the local state",
@@ -209,4 +227,4 @@ const config: CommandGroup = {
 };
 
 /** Every verb, in the order of the help. */
-export const COMMANDS: readonly (Command | CommandGroup)[] = [init, backup, listArchives, files, show, diff, verify, restore, state, config];
+export const COMMANDS: readonly (Command | CommandGroup)[] = [init, backup, listArchives, files, show, diff, verify, restore, publishProgram, state, config];

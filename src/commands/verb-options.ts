@@ -63,6 +63,12 @@ export const RESTORE_OPTIONS = {
   numericOwner: flag("owners by number, not by name"),
 } as const;
 
+export const PUBLISH_PROGRAM_OPTIONS = {
+  config: CONFIG,
+  program: text("FILE", "the single executable (default: the one that runs)"),
+  json: JSON_FLAG,
+} as const;
+
 export const STATE_REBUILD_OPTIONS = { config: CONFIG, json: JSON_FLAG } as const;
 export const CONFIG_CHECK_OPTIONS = { config: CONFIG, json: JSON_FLAG } as const;
 export const CONFIG_SCHEMA_OPTIONS = { json: JSON_FLAG } as const;
@@ -77,6 +83,7 @@ export type ShowOptions = OptionsOf<typeof SHOW_OPTIONS>;
 export type DiffOptions = OptionsOf<typeof DIFF_OPTIONS>;
 export type VerifyOptions = OptionsOf<typeof VERIFY_OPTIONS>;
 export type RestoreOptions = OptionsOf<typeof RESTORE_OPTIONS>;
+export type PublishProgramOptions = OptionsOf<typeof PUBLISH_PROGRAM_OPTIONS>;
 export type StateRebuildOptions = OptionsOf<typeof STATE_REBUILD_OPTIONS>;
 export type ConfigCheckOptions = OptionsOf<typeof CONFIG_CHECK_OPTIONS>;
 export type ConfigSchemaOptions = OptionsOf<typeof CONFIG_SCHEMA_OPTIONS>;
