@@ -1,6 +1,7 @@
 /** The verbs in the order of the help. Bodies are loaded only when they run. */
 import { ColdkeepError, EXIT } from "../errors.ts";
 import { type Command, type CommandGroup, defineCommand } from "./command.ts";
+import { operatorVerbs } from "./operator-verbs.ts";
 import { scheduleVerbs } from "./schedule-verbs.ts";
 import * as options from "./verb-options.ts";
 
@@ -166,68 +167,6 @@ const status = defineCommand({
   load: () => import("./status.ts"),
 });
 
-const host: CommandGroup = {
-  name: "host",
-  summary: "say what is to be thought of a host",
-  subcommands: [
-    defineCommand({
-      name: "retire",
-      summary: "record that a host makes no more archives: its silence is then no alarm",
-      arguments: "<label>",
-      argumentsHelp: "the host's label in the vault",
-      options: options.HOST_RETIRE_OPTIONS,
-      exitCodes: { [EXIT.done]: "recorded in every region, or was before", ...COMMON_EXITS, [EXIT.partial]: "recorded, but not in every region", [EXIT.refused]: NOT_TRUSTED },
-      examples: [
-        ["coldkeep host retire web1 --kit coldkeep-kit.txt --reason replaced", "its archives stay"],
-        ["coldkeep host retire web1 --kit coldkeep-kit.txt --json", "for a program"],
-      ],
-      load: async () => ({ run: (await import("./host.ts")).runRetire }),
-    }),
-  ],
-};
-
-const kit: CommandGroup = {
-  name: "kit",
-  summary: "print the kit, add to it, prove that it opens the archives",
-  subcommands: [
-    defineCommand({
-      name: "print",
-      summary: "print the kit for paper: text or a page, with QR codes",
-      options: options.KIT_PRINT_OPTIONS,
-      exitCodes: { [EXIT.done]: "printed", ...COMMON_EXITS, [EXIT.refused]: "refused: the kit is open to others, or the file is there already" },
-      examples: [
-        ["coldkeep kit print --kit coldkeep-kit.txt --html --to kit.html", "a page for the printer"],
-        ["coldkeep kit print --kit coldkeep-kit.txt --with-read-credentials", "one that needs nothing beside it"],
-      ],
-      load: async () => ({ run: (await import("./kit.ts")).runPrint }),
-    }),
-    defineCommand({
-      name: "add-signer",
-      summary: "trust another signer: the line that `coldkeep init` printed on a host",
-      arguments: "<signer...>",
-      argumentsHelp: "`host LABEL ed25519:…`, `operator ed25519:…` or `drill ed25519:…`",
-      options: options.KIT_ADD_SIGNER_OPTIONS,
-      exitCodes: { [EXIT.done]: "in the kit, or was before", ...COMMON_EXITS, [EXIT.refused]: "refused: the kit is open to others" },
-      examples: [
-        ["coldkeep kit add-signer host web2 ed25519:… --kit coldkeep-kit.txt", "after a second host joined the vault"],
-        ["coldkeep kit add-signer drill ed25519:… --kit coldkeep-kit.txt --json", "for a program"],
-      ],
-      load: async () => ({ run: (await import("./kit.ts")).runAddSigner }),
-    }),
-    defineCommand({
-      name: "check",
-      summary: "prove that the kit opens the newest archive of each host",
-      options: options.KIT_CHECK_OPTIONS,
-      exitCodes: { [EXIT.done]: "it opens them all", ...COMMON_EXITS, [EXIT.failed]: "it does not open one, or a host has none", [EXIT.refused]: "refused: the kit is open to others" },
-      examples: [
-        ["coldkeep kit check --kit coldkeep-kit.txt", "every few weeks, where the kit is kept"],
-        ["coldkeep kit check --kit coldkeep-kit.txt --region north --json", "that one region alone would do"],
-      ],
-      load: async () => ({ run: (await import("./kit.ts")).runCheck }),
-    }),
-  ],
-};
-
 const doctor = defineCommand({
   name: "doctor",
   summary: "check everything the next run depends on, a line each",
@@ -311,8 +250,7 @@ export const COMMANDS: readonly (Command | CommandGroup)[] = [
   status,
   doctor,
   scheduleVerbs(COMMON_EXITS),
-  kit,
-  host,
+  ...operatorVerbs(COMMON_EXITS, NOT_TRUSTED),
   state,
   config,
 ];

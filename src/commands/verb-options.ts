@@ -75,6 +75,12 @@ export const RESTORE_OPTIONS = {
   numericOwner: flag("owners by number, not by name"),
 } as const;
 
+export const PUBLISH_PROGRAM_OPTIONS = {
+  config: CONFIG,
+  program: text("FILE", "the single executable (default: the one that runs)"),
+  json: JSON_FLAG,
+} as const;
+
 export const STATE_REBUILD_OPTIONS = { config: CONFIG, json: JSON_FLAG } as const;
 export const STATUS_OPTIONS = {
   ...READING,
@@ -137,6 +143,7 @@ export type ShowOptions = OptionsOf<typeof SHOW_OPTIONS>;
 export type DiffOptions = OptionsOf<typeof DIFF_OPTIONS>;
 export type VerifyOptions = OptionsOf<typeof VERIFY_OPTIONS>;
 export type RestoreOptions = OptionsOf<typeof RESTORE_OPTIONS>;
+export type PublishProgramOptions = OptionsOf<typeof PUBLISH_PROGRAM_OPTIONS>;
 export type StateRebuildOptions = OptionsOf<typeof STATE_REBUILD_OPTIONS>;
 export type StatusOptions = OptionsOf<typeof STATUS_OPTIONS>;
 export type HostRetireOptions = OptionsOf<typeof HOST_RETIRE_OPTIONS>;

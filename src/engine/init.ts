@@ -17,6 +17,7 @@ import { encodeVaultMarker } from "../format/vault-marker.ts";
 import { readRecoveryFiles } from "../recovery/recovery-files.ts";
 import type { Emit } from "./events.ts";
 import { noteKitPath } from "./kit-note.ts";
+import { ownProgramSha256 } from "./own-program.ts";
 import { closeRegions, openRegions, readerSpec, readMarker, type Region } from "./region.ts";
 
 export type InitOrder = {
@@ -137,7 +138,8 @@ async function setUp(order: InitOrder, regions: readonly Region[]): Promise<Init
   const identity = await chooseIdentity(order, existingKit);
   const signer = await ensureKeys(order, identity.recipients);
   const recoverSha256 = readRecoveryFiles().find(({ key }) => key === "recover.sh")?.sha256;
-  const withDigest = recoverSha256 === undefined ? {} : { recoverSha256 };
+  const programSha256 = await ownProgramSha256();
+  const withDigest = { ...(recoverSha256 !== undefined && { recoverSha256 }), ...(programSha256 !== null && { programSha256: [programSha256] }) };
   let kitWritten: string | null = null;
   if (order.recipients.length === 0) noteKitPath(hostKeysDir(dirname(order.configPath)), order.kitPath);
   if (identity.kit !== null) {

@@ -1,5 +1,6 @@
-/** Starting worker threads, from sources and from what the build makes of them. */
-import { type Transferable, Worker } from "node:worker_threads";
+/** Starting worker threads, from the sources, from what the build makes of them, and from inside the single executable. */
+import { type Transferable, Worker, type WorkerOptions } from "node:worker_threads";
+import { singleFile } from "./single-file.ts";
 
 /**
  * A worker makes much garbage and keeps little of it. With V8's own limit the young generation of each thread takes some
@@ -7,8 +8,9 @@ import { type Transferable, Worker } from "node:worker_threads";
  */
 const RESOURCE_LIMITS = { maxYoungGenerationSizeMb: 6 };
 
-/** `url` names a `.ts` file beside the caller; built, it is the `.js` of the same name. */
+/** `url` names a `.ts` file beside the caller; built, it is the `.js` of the same name, and in the single executable its asset. */
 export function startWorker(url: URL, workerData: unknown, transferList: Transferable[] = []): Worker {
-  const file = import.meta.url.endsWith(".js") ? new URL(url.href.replace(/\.ts$/, ".js")) : url;
-  return new Worker(file, { workerData, transferList, resourceLimits: RESOURCE_LIMITS, execArgv: ["--disable-warning=ExperimentalWarning"], stderr: false });
+  const options: WorkerOptions = { workerData, transferList, resourceLimits: RESOURCE_LIMITS, execArgv: ["--disable-warning=ExperimentalWarning"], stderr: false };
+  if (singleFile !== null) return new Worker(singleFile.asset(url.href.slice(url.href.lastIndexOf("/") + 1)), { ...options, eval: true });
+  return new Worker(import.meta.url.endsWith(".js") ? new URL(url.href.replace(/\.ts$/, ".js")) : url, options);
 }

@@ -27,6 +27,8 @@ export type Kit = {
   operatorKey?: string;
   /** Lower-case hex SHA-256 of the vault's `recover.sh`. */
   recoverSha256?: string;
+  /** Lower-case hex SHA-256 of single executables that may be taken from a region and run. */
+  programSha256?: string[];
   /** age identities, `AGE-SECRET-KEY-…`. None where the identity is kept elsewhere. */
   identities: string[];
 };
@@ -45,8 +47,9 @@ export const KIT_BYTES_MAX = 1024 * 1024;
 export const REGION_NAME = /^[a-z0-9][a-z0-9-]{0,31}$/;
 
 const TITLE = "# coldkeep kit, version 1";
-const FIELD = /^# (vault|region|signer|credentials|operator-key|recover\.sh): (.*)$/;
-const NEARLY_FIELD = /^#\s*(vault|region|signer|credentials|operator-key|recover\.sh)\s*:/i;
+const FIELD = /^# (vault|region|signer|credentials|operator-key|recover\.sh|program): (.*)$/;
+const NEARLY_FIELD = /^#\s*(vault|region|signer|credentials|operator-key|recover\.sh|program)\s*:/i;
+const DIGEST = /^sha256 ([0-9a-f]{64})$/;
 
 /** Base64 of exactly 32 bytes; the last character may not carry bits that decoding drops. */
 const BASE64_32 = "[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=";
@@ -140,7 +143,8 @@ class KitReader {
     else if (name === "signer") this.#takeSigner(value, number);
     else if (name === "credentials") this.#takeCredentials(value, number);
     else if (name === "operator-key") this.#takeOperatorKey(value, number);
-    else this.#takeDigest(value, number);
+    else if (name === "program") this.#takeProgram(value, number);
+    else this.#takeRecover(value, number);
   }
 
   #takeVault(value: string, number: number): void {
@@ -184,9 +188,13 @@ class KitReader {
     this.#kit.operatorKey = value;
   }
 
-  #takeDigest(value: string, number: number): void {
-    const digest = /^sha256 ([0-9a-f]{64})$/.exec(value)?.[1];
-    if (digest === undefined) throw wrong(number, "is not `sha256` and 64 hex digits");
+  #takeProgram(value: string, number: number): void {
+    const digest = digestOf(value, number);
+    if (this.#kit.programSha256?.includes(digest) !== true) this.#kit.programSha256 = [...(this.#kit.programSha256 ?? []), digest];
+  }
+
+  #takeRecover(value: string, number: number): void {
+    const digest = digestOf(value, number);
     if (this.#kit.recoverSha256 !== undefined && this.#kit.recoverSha256 !== digest) throw wrong(number, "holds a second digest of recover.sh");
     this.#kit.recoverSha256 = digest;
   }
@@ -195,6 +203,17 @@ class KitReader {
     if (this.#vault === undefined) throw new ColdkeepError("E_KIT", "the kit has no `# vault:` line", { hint: "Give the whole file that `coldkeep init` wrote." });
     return { vault: this.#vault, ...this.#kit };
   }
+}
+
+function digestOf(value: string, number: number): string {
+  const digest = DIGEST.exec(value)?.[1];
+  if (digest === undefined) throw wrong(number, "is not `sha256` and 64 hex digits");
+  return digest;
+}
+
+/** The line of a kit that names a program which may be taken from a region and run. */
+export function programLine(sha256: string): string {
+  return `# program: sha256 ${sha256}`;
 }
 
 function wrong(number: number, what: string, hint?: string): ColdkeepError {
@@ -215,6 +234,7 @@ export function formatKit(kit: Kit, about: KitNotes): string {
   for (const { region, accessKeyId, secretAccessKey } of kit.credentials) lines.push(`# credentials: ${region} ${accessKeyId} ${secretAccessKey}`);
   if (kit.operatorKey !== undefined) lines.push(`# operator-key: ${kit.operatorKey}`);
   if (kit.recoverSha256 !== undefined) lines.push(`# recover.sh: sha256 ${kit.recoverSha256}`);
+  for (const sha256 of kit.programSha256 ?? []) lines.push(programLine(sha256));
   lines.push(...kit.identities);
   if (lines.some((line) => /[\r\n]/.test(line))) throw new ColdkeepError("E_KIT", "a value or a note of the kit holds a line break");
   const text = `${lines.join("\n")}\n`;
@@ -244,7 +264,10 @@ function explanation(kit: Kit, about: KitNotes): string[] {
     "",
     "    sh recover.sh THIS-FILE /some/empty/directory",
     "",
-    "It needs age, zstd, tar, jq and openssl. RECOVERY.md in the same place says more.",
+    "It needs age, zstd, tar, jq and openssl. RECOVERY.md in the same place says more. Where the program",
+    "was put into the regions, the script gets it from there, and needs none of these but openssl:",
+    "",
+    "    sh recover.sh --fetch-program THIS-FILE",
     ...(about.notes !== undefined && about.notes.length > 0 ? ["", ...about.notes] : []),
     "",
     "The lines below are read by the program. Change nothing in them.",

@@ -4,15 +4,16 @@ import { isId } from "./id.ts";
 export const VAULT_MARKER_KEY = "coldkeep.json";
 
 export type ObjectKind = "volume" | "catalog";
-export type KeyKind = ObjectKind | "archive" | "checkpoint" | "record";
+export type KeyKind = ObjectKind | "archive" | "checkpoint" | "record" | "program";
 
-const FOLDERS = { archive: "archives", checkpoint: "checkpoints", catalog: "catalogs", volume: "volumes", record: "records" } as const;
+const FOLDERS = { archive: "archives", checkpoint: "checkpoints", catalog: "catalogs", volume: "volumes", record: "records", program: "programs" } as const;
 const ENDINGS = {
   archive: ".manifest",
   checkpoint: ".manifest",
   catalog: ".ndjson.zst.age",
   volume: ".tar.zst.age",
   record: ".record",
+  program: ".note",
 } as const;
 
 const HOST = /^[a-z0-9][a-z0-9.-]{0,62}$/;
@@ -33,6 +34,11 @@ export function objectKey(host: string, kind: KeyKind, id: string): string {
 /** A small object by which a host tries out its rights; no archive knows of it. */
 export function probeKey(host: string, writer: string): string {
   return `hosts/${host}/probes/${writer}.probe`;
+}
+
+/** Where the program itself lies, by its digest; the notes of hosts name it. */
+export function programKey(sha256: string): string {
+  return `program/${sha256}`;
 }
 
 /** Takes a key apart; null for a key of any other form: a foreign object, which is left alone. */

@@ -1,7 +1,7 @@
 /** What a signature covers: a fixed prefix that separates the kinds of objects, then line 1 (format §4). */
 import { ColdkeepError } from "../errors.ts";
 
-export type SignedType = "manifest" | "checkpoint" | "record";
+export type SignedType = "manifest" | "checkpoint" | "record" | "program";
 
 export function signedMessage(type: SignedType, line: Uint8Array): Buffer {
   return Buffer.concat([Buffer.from(`coldkeep/v1/${type}\n`), line]);

@@ -1,8 +1,10 @@
 #!/bin/sh
 # recover.sh: restores one archive of a coldkeep vault from a local copy of one region, without coldkeep.
 #   sh recover.sh [--host H] [--archive ID] [--unsigned] [--keep-going] [--scratch DIR] KIT TARGET
-# Run it inside the copy of the region, or by its path there. RECOVERY.md, beside it, tells the rest.
-# Exit status: 0 restored whole; 1 failed; 2 usage; 3 restored, but not all of it; 5 refused; 130 stopped.
+#   sh recover.sh --fetch-program [--to FILE] [--host H] [--scratch DIR] KIT
+# Run it inside the copy of the region, or by its path there. RECOVERY.md, beside it, tells the rest. The second form gets
+# coldkeep itself, as one executable, from this copy or from the regions that the kit names.
+# Exit status: 0 restored whole, or got the program; 1 failed; 2 usage; 3 restored, but not all of it; 5 refused; 130 stopped.
 #
 # Nothing is decrypted before the manifest's signature and the digest of every object are right. The catalog alone names
 # paths: a jq program checks each of them and turns the catalog into lists of work, a line a step, in printable ASCII.
@@ -16,9 +18,10 @@ set -eu
 umask 077
 LC_ALL=C && export LC_ALL
 tab=$(printf '\t')
-frame_limit=16777216
+frame_limit=16777216 program_limit=1073741824
 host='' archive='' unsigned=false keep_going=false scratch_in=${TMPDIR:-/tmp}
-scratch='' stage='' told=false
+fetch=false program=$PWD/coldkeep
+scratch='' stage='' part='' told=false
 
 say() { printf '%s\n' "recover: $*" >&2; }
 
@@ -34,7 +37,7 @@ die() {
 finish() {
   if ! $told; then say "failed: is $scratch_in full?"; fi
   if [ -n "$stage" ]; then say "$target is not complete: empty it before another try"; fi
-  rm -rf ${stage:+"$stage"} ${scratch:+"$scratch"}
+  rm -rf ${stage:+"$stage"} ${part:+"$part"} ${scratch:+"$scratch"}
 }
 
 # note PATH WHAT: what the restored tree lacks; PATH stays in its escaped form.
@@ -71,21 +74,24 @@ free_bytes() { df -Pk "$1" | tail -n 1 | { read -r _ _ _ free _ && printf '%s' $
 # --- before anything is read: arguments, tools, host, kit ---
 
 parse_arguments() {
-  while [ $# -gt 2 ]; do
+  while [ $# -gt 1 ]; do
     case $1 in
     --host) host=$2 && shift ;;
     --archive) archive=$2 && shift ;;
     --scratch) scratch_in=$(absolute "$2") && shift ;;
+    --to) program=$(absolute "$2") && shift ;;
     --unsigned) unsigned=true ;;
     --keep-going) keep_going=true ;;
-    *) set -- ;;
+    --fetch-program) fetch=true ;;
+    *) break ;;
     esac
-    [ $# -eq 0 ] || shift
+    shift
   done
-  case "$#${1:--}" in
-  2-* | [!2]*) die 2 "usage: $(sed -n '3s/^# *//p' "$0")" ;;
+  if $fetch; then set -- "$#" "${1:--}" "$program"; else set -- "$(($# - 1))" "${1:--}" "${2:-}"; fi
+  case $1$2 in
+  1-* | [!1]*) die 2 "usage: $(sed -n '3,4s/^# *//p' "$0")" ;;
   esac
-  kit=$(absolute "$1") target=$(absolute "$2")
+  kit=$(absolute "$2") target=$(absolute "$3")
   report=${target%/}.not-restored.txt
 }
 
@@ -96,7 +102,10 @@ check_tools() {
   printf abc | dd bs=9 iflag=skip_bytes,count_bytes oflag=seek_bytes skip=1 count=1 of="$scratch/probe" conv=notrunc \
     seek=1 2>/dev/null && touch -h -d '@-0.500000000' "$scratch/probe" 2>/dev/null ||
     die 1 "dd or touch is too simple here; install GNU coreutils"
-  if $unsigned; then return; fi
+  $unsigned || check_openssl
+}
+
+check_openssl() {
   command -v openssl >/dev/null || die 5 "openssl is missing, so the signature cannot be checked; install it," \
     "or add --unsigned if you trust where this copy comes from"
   # An openssl without Ed25519 would call every signature bad: let it show its skill on test 2 of RFC 8032 first.
@@ -114,9 +123,14 @@ signed_by() {
     -sigfile "$scratch/signature" >/dev/null 2>&1
 }
 
-choose_host() {
-  region=$PWD hosts=''
+find_copy() {
+  region=$PWD
   if [ ! -d "$region/hosts" ]; then region=$(cd "$(dirname "$0")" && pwd); fi
+}
+
+choose_host() {
+  find_copy
+  hosts=''
   for folder in "$region"/hosts/*/archives; do
     name=${folder%/archives} && name=${name##*/}
     case $name in *[!a-z0-9.-]* | [!a-z0-9]*) continue ;; esac
@@ -131,33 +145,40 @@ choose_host() {
 
 read_kit() {
   if [ ! -f "$kit" ] || ! cat "$kit" >/dev/null; then die 2 "the kit $kit cannot be read"; fi
-  vault='' identities=0 && : >"$scratch/signers"
+  vault='' identities=0
+  for list in signers regions programs; do : >"$scratch/$list"; done
   while read -r mark field role label key || [ -n "$mark" ]; do
     case "$mark $field" in
     '# vault:') vault=$role ;;
     '# signer:')
       key=${key:-$label}
       printf '%s\n' "$key" | grep -Eq '^ed25519:[A-Za-z0-9+/]{43}=$' || die 2 "the kit has a signer of an unknown kind"
-      if [ "$role $label" = "host $host" ]; then printf '%s\n' "${key#ed25519:}" >>"$scratch/signers"; fi
+      if [ "$role" = host ]; then printf '%s %s\n' "$label" "${key#ed25519:}" >>"$scratch/signers"; fi
+      ;;
+    '# region:') printf '%s %s\n' "$role" "$label" >>"$scratch/regions" ;;
+    '# program:')
+      printf '%s\n' "$role $label" | grep -Eq '^sha256 [0-9a-f]{64}$' || die 2 "the kit names a program by another digest"
+      printf '%s\n' "$label" >>"$scratch/programs"
       ;;
     AGE-SECRET-KEY-*) identities=$((identities + 1)) ;;
     esac
   done <"$kit"
   printf '%s\n' "$vault" | grep -Eq '^[0-9a-f]{32}$' || die 2 "the kit $kit names no vault: is it a coldkeep kit?"
+  if $fetch; then return; fi
   if [ $identities -eq 0 ]; then die 2 "the kit $kit holds no AGE-SECRET-KEY- line"; fi
-  if ! $unsigned && [ ! -s "$scratch/signers" ]; then die 5 "the kit pins no signer of host $host"; fi
+  if ! $unsigned && ! grep -q "^$host " "$scratch/signers"; then die 5 "the kit pins no signer of host $host"; fi
 }
 
 # --- the manifest and the objects it lists ---
 
-# check_signature FILE: takes line 1 of FILE into scratch/header; is line 2 its signature by a signer of the kit?
+# check_signature TYPE FILE: takes line 1 of FILE into scratch/header; is line 2 its signature by the host's signer in the kit?
 check_signature() {
-  head -n 1 "$1" | head -c 4097 | tr -d '\n' >"$scratch/header"
+  head -n 1 "$2" | head -c 4097 | tr -d '\n' >"$scratch/header"
   if [ "$(wc -c <"$scratch/header")" -gt 4096 ]; then return 1; fi
   if $unsigned; then return 0; fi
-  { printf 'coldkeep/v1/manifest\n' && cat "$scratch/header"; } >"$scratch/message"
-  sed -n 2p "$1" | base64 -d >"$scratch/signature" 2>/dev/null || return 1
-  while read -r key; do if signed_by "$key"; then return 0; fi; done <"$scratch/signers"
+  { printf 'coldkeep/v1/%s\n' "$1" && cat "$scratch/header"; } >"$scratch/message"
+  sed -n 2p "$2" | base64 -d >"$scratch/signature" 2>/dev/null || return 1
+  while read -r label key; do if [ "$label" = "$host" ] && signed_by "$key"; then return 0; fi; done <"$scratch/signers"
   return 1
 }
 
@@ -172,9 +193,9 @@ choose_archive() {
   fi
   while read -r id; do
     case $id in "${archive:-$id}"*) wanted=true ;; *) wanted=false ;; esac
-    if ! check_signature "$folder/$id.manifest"; then
+    if ! check_signature manifest "$folder/$id.manifest"; then
       signer=$(jq '.signer' <"$scratch/header" 2>/dev/null | head -c 80 | tr -d '"')
-      if grep -Fqx "${signer#ed25519:}" "$scratch/signers"; then why='bad signature'; else why='unknown signer'; fi
+      if grep -Fqx "$host ${signer#ed25519:}" "$scratch/signers"; then why='bad signature'; else why='unknown signer'; fi
       say "archive $id: $why; it names the signer $signer"
       if $wanted; then die 5 "nothing was restored; try another region, or name an older archive with --archive"; fi
     elif $wanted; then
@@ -539,12 +560,136 @@ restore_metadata() {
   sed "s/$tab/${tab}extended attributes (also ACLs, capabilities) not set: /" "$scratch/X" >>"$scratch/notes"
 }
 
+# --- the program itself; from a bare Debian this needs nothing more, but openssl where the kit names no program, and curl
+# for a bucket ---
+
+# open_place NAME URL: lets `get` and `list_names` read that region; false where they cannot.
+open_place() {
+  place=$1 directory=''
+  case $2 in
+  file://*%* | s3://*[?\&]credentials-file=* | s3://*[?\&]profile=*) say "region $1: copy it to a disk first" && return 1 ;;
+  file:///*) directory=${2#file://} && [ -d "$directory" ] || { say "region $1: $directory is not there" && return 1; } ;;
+  s3://*) open_bucket "$1" "$2" ;;
+  *) say "region $1: $2 is not known to this script" && return 1 ;;
+  esac
+}
+
+# parameter URL NAME: the value of a parameter of a region's URL.
+parameter() { printf '%s\n' "${1#*\?}" | tr '&' '\n' | sed -n "s/^$2=//p"; }
+
+open_bucket() {
+  command -v curl >/dev/null || { say "region $1: curl is missing; install it, or copy the region to a disk" && return 1; }
+  variable=COLDKEEP_$(printf '%s' "$1" | tr 'a-z-' 'A-Z_')
+  eval "key_id=\${${variable}_ACCESS_KEY_ID:-} secret=\${${variable}_SECRET_ACCESS_KEY:-} token=\${${variable}_SESSION_TOKEN:-}"
+  if [ -z "$key_id" ]; then
+    key_id=${AWS_ACCESS_KEY_ID:-} secret=${AWS_SECRET_ACCESS_KEY:-} token=${AWS_SESSION_TOKEN:-}
+  fi
+  if [ -z "$key_id" ]; then say "region $1: set ${variable}_ACCESS_KEY_ID and ${variable}_SECRET_ACCESS_KEY" && return 1; fi
+  where=${2#s3://} && where=${where%%\?*} && bucket=${where%%/*} && prefix=${where#"$bucket"} && prefix=${prefix#/}
+  prefix=${prefix%/}${prefix:+/}
+  place_region=$(parameter "$2" aws-region) && place_region=${place_region:-us-east-1}
+  endpoint=$(parameter "$2" endpoint) && endpoint=${endpoint:-https://s3.$place_region.amazonaws.com}
+  base=${endpoint%/}/$bucket
+  if [ "$(parameter "$2" path-style)" = false ]; then base=${endpoint%%://*}://$bucket.${endpoint#*://}; fi
+  ca=$(parameter "$2" ca) && proxy=$(parameter "$2" proxy)
+}
+
+# request PATH-AND-QUERY FILE LIMIT: the keys go to curl through its standard input, where no list of processes shows them.
+request() {
+  set -- "$1" "$2" "$3" "$(printf '%s:%s' "$key_id" "$secret" | sed 's/[\\"]/\\&/g')"
+  {
+    printf 'url = "%s/%s"\noutput = "%s"\nmax-filesize = %s\nuser = "%s"\n' "$base" "$1" "$2" "$3" "$4"
+    printf 'header = "x-amz-content-sha256: %s"\n' e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+    if [ -n "$token" ]; then printf 'header = "x-amz-security-token: %s"\n' "$token"; fi
+    if [ -n "$ca" ]; then printf 'cacert = "%s"\n' "$ca"; fi
+    if [ -n "$proxy" ]; then printf 'proxy = "%s"\n' "$proxy"; fi
+  } | curl -fsS --aws-sigv4 "aws:amz:$place_region:s3" --connect-timeout 30 --speed-limit 1 --speed-time 60 -K - 2>"$scratch/error" || {
+    say "region $place: $1: $(head -n 1 "$scratch/error")"
+    return 1
+  }
+}
+
+# get KEY FILE LIMIT: an object of the region, of at most LIMIT bytes.
+get() {
+  if [ -z "$directory" ]; then request "$prefix$1" "$2" "$3" && return; fi
+  [ -n "$directory" ] && [ -f "$directory/$1" ] && head -c "$3" "$directory/$1" >"$2"
+}
+
+# list_names FOLDER: the names of the objects in a folder of the region.
+list_names() {
+  if [ -n "$directory" ]; then
+    for file in "$directory/$1"/*; do printf '%s\n' "${file##*/}"; done
+  elif request "?list-type=2&prefix=$(printf '%s' "$prefix$1/" | sed 's|/|%2F|g')" "$scratch/listing" 4194304; then
+    sed 's/<Key>/\n/g' "$scratch/listing" | sed -n "s|^[^<]*$1/\([^</]*\)</Key>.*|\1|p"
+  fi
+}
+
+# take_named: the program that the kit names by its digest; whoever wrote it, it is the right one.
+take_named() {
+  while read -r sha256 <&3; do
+    if get "program/$sha256" "$part" $program_limit && [ "$(sha256sum <"$part")" = "$sha256  -" ]; then return 0; fi
+    say "region $place: program $sha256 is not there, or damaged"
+  done 3<"$scratch/programs"
+  return 1
+}
+
+# take_noted: the newest program with a note that a host's signer in the kit signed.
+take_noted() {
+  while read -r label _ <&3; do
+    case ${host_wanted:-$label} in "$label") list_names "hosts/$label/programs" | sed -n "s/^\([0-9]\{8\}t[0-9]\{9\}z-[a-z2-7]\{16\}\)\.note$/\1 $label/p" ;; esac
+  done 3<"$scratch/signers" | sort -ru >"$scratch/ids"
+  while read -r id host <&3; do
+    if ! get "hosts/$host/programs/$id.note" "$scratch/note" 4224; then continue; fi
+    if ! check_signature program "$scratch/note" || ! grep -q "\"vault\":\"$vault\",\"host\":\"$host\",\"id\":\"$id\"," "$scratch/header"; then
+      say "region $place: the note $id of host $host is not signed by its signer in the kit; it is passed over"
+      continue
+    fi
+    sha256=$(noted sha256 '[0-9a-f]\{64\}') size=$(noted size '[0-9]\{1,12\}') platform=$(noted platform '[a-z0-9-]*')
+    if [ "$platform" != "linux-$machine" ]; then say "region $place: the program of note $id is for $platform" && continue; fi
+    if get "program/$sha256" "$part" "$size" && is "$part" "$size" "$sha256"; then return 0; fi
+    say "region $place: program $sha256 is not there, or damaged"
+  done 3<"$scratch/ids"
+  return 1
+}
+
+# noted FIELD FORM: a value of the signed note.
+noted() { sed -n "s/.*\"$1\":\"\{0,1\}\($2\)[\",].*/\1/p;s/.*\"$1\":\"\{0,1\}\($2\)\"\{0,1\}}\$/\1/p" "$scratch/header" | head -n 1; }
+
+take_program() { if [ -s "$scratch/programs" ]; then take_named; else take_noted; fi; }
+
+fetch_program() {
+  host_wanted=$host unsigned=false
+  if [ -e "$program" ]; then die 2 "$program exists: move it away, or name another file with --to"; fi
+  if [ ! -s "$scratch/programs" ]; then check_openssl; fi
+  machine=$(uname -m | sed 's/^x86_64$/x64/; s/^aarch64$/arm64/')
+  part=$(mktemp "$program.XXXXXX") || die 1 "cannot write in ${program%/*}"
+  find_copy
+  if [ -d "$region/program" ] && open_place copy "file://$region" && take_program; then keep_program; fi
+  while read -r name url <&5; do
+    if open_place "$name" "$url" && take_program; then keep_program; fi
+  done 5<"$scratch/regions"
+  die 1 "no region gave a program that the kit vouches for; \`coldkeep publish-program\` puts it there"
+}
+
+keep_program() {
+  chmod 755 "$part" && mv "$part" "$program" || die 1 "cannot write $program"
+  part='' told=true
+  say "$program is coldkeep, from region $place, with the SHA-256 $sha256"
+  if [ ! -s "$scratch/programs" ]; then
+    say "It was signed by host $host, and the kit does not name it: whoever took over that host could have signed it." \
+      "Compare the SHA-256 with that of a release before you run it."
+  fi
+  say "next: $program restore --kit $kit --to /some/empty/directory"
+  exit 0
+}
+
 parse_arguments "$@"
 trap finish EXIT
 trap 'die 130 stopped' HUP INT TERM
 scratch=$(mktemp -d "$scratch_in/recover.XXXXXX") || die 1 "cannot write in $scratch_in"
 : >"$scratch/notes"
 TMPDIR=$scratch && export TMPDIR
+if $fetch; then read_kit && fetch_program; fi
 check_tools
 choose_host
 read_kit

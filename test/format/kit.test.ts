@@ -22,6 +22,7 @@ const KIT: Kit = {
   operatorKey: `ed25519-secret:${Buffer.alloc(32, 9).toString("base64")}`,
   recoverSha256: "ab".repeat(32),
   credentials: [{ region: "north", accessKeyId: "AKIAEXAMPLE", secretAccessKey: "secret/key+1=" }],
+  programSha256: ["cd".repeat(32), "ef".repeat(32)],
   identities: [IDENTITY],
 };
 const ABOUT = { createdAt: "2026-11-23T18:41:12.345Z", notes: ["the server's name is web1"] };

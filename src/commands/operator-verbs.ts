@@ -1,0 +1,95 @@
+/** The verbs of whoever holds the kit: the kit itself, the hosts of the vault, the program on its way to a bare machine. */
+import { EXIT } from "../errors.ts";
+import { type Command, type CommandGroup, defineCommand, type ExitCodes } from "./command.ts";
+import * as options from "./verb-options.ts";
+
+/** `common` may end any verb; `notTrusted` says what exit 5 means where signatures are checked. */
+export function operatorVerbs(common: ExitCodes, notTrusted: string): (Command | CommandGroup)[] {
+  return [kitVerbs(common), hostVerbs(common, notTrusted), publishProgram(common)];
+}
+
+function kitVerbs(common: ExitCodes): CommandGroup {
+  return {
+    name: "kit",
+    summary: "print the kit, add to it, prove that it opens the archives",
+    subcommands: [
+      defineCommand({
+        name: "print",
+        summary: "print the kit for paper: text or a page, with QR codes",
+        options: options.KIT_PRINT_OPTIONS,
+        exitCodes: { [EXIT.done]: "printed", ...common, [EXIT.refused]: "refused: the kit is open to others, or the file is there already" },
+        examples: [
+          ["coldkeep kit print --kit coldkeep-kit.txt --html --to kit.html", "a page for the printer"],
+          ["coldkeep kit print --kit coldkeep-kit.txt --with-read-credentials", "one that needs nothing beside it"],
+        ],
+        load: async () => ({ run: (await import("./kit.ts")).runPrint }),
+      }),
+      defineCommand({
+        name: "add-signer",
+        summary: "trust another signer: the line that `coldkeep init` printed on a host",
+        arguments: "<signer...>",
+        argumentsHelp: "`host LABEL ed25519:…`, `operator ed25519:…` or `drill ed25519:…`",
+        options: options.KIT_ADD_SIGNER_OPTIONS,
+        exitCodes: { [EXIT.done]: "in the kit, or was before", ...common, [EXIT.refused]: "refused: the kit is open to others" },
+        examples: [
+          ["coldkeep kit add-signer host web2 ed25519:… --kit coldkeep-kit.txt", "after a second host joined the vault"],
+          ["coldkeep kit add-signer drill ed25519:… --kit coldkeep-kit.txt --json", "for a program"],
+        ],
+        load: async () => ({ run: (await import("./kit.ts")).runAddSigner }),
+      }),
+      defineCommand({
+        name: "check",
+        summary: "prove that the kit opens the newest archive of each host",
+        options: options.KIT_CHECK_OPTIONS,
+        exitCodes: { [EXIT.done]: "it opens them all", ...common, [EXIT.failed]: "it does not open one, or a host has none", [EXIT.refused]: "refused: the kit is open to others" },
+        examples: [
+          ["coldkeep kit check --kit coldkeep-kit.txt", "every few weeks, where the kit is kept"],
+          ["coldkeep kit check --kit coldkeep-kit.txt --region north --json", "that one region alone would do"],
+        ],
+        load: async () => ({ run: (await import("./kit.ts")).runCheck }),
+      }),
+    ],
+  };
+}
+
+function hostVerbs(common: ExitCodes, notTrusted: string): CommandGroup {
+  return {
+    name: "host",
+    summary: "say what is to be thought of a host",
+    subcommands: [
+      defineCommand({
+        name: "retire",
+        summary: "record that a host makes no more archives: its silence is then no alarm",
+        arguments: "<label>",
+        argumentsHelp: "the host's label in the vault",
+        options: options.HOST_RETIRE_OPTIONS,
+        exitCodes: { [EXIT.done]: "recorded in every region, or was before", ...common, [EXIT.partial]: "recorded, but not in every region", [EXIT.refused]: notTrusted },
+        examples: [
+          ["coldkeep host retire web1 --kit coldkeep-kit.txt --reason replaced", "its archives stay"],
+          ["coldkeep host retire web1 --kit coldkeep-kit.txt --json", "for a program"],
+        ],
+        load: async () => ({ run: (await import("./host.ts")).runRetire }),
+      }),
+    ],
+  };
+}
+
+function publishProgram(common: ExitCodes): Command {
+  return defineCommand({
+    name: "publish-program",
+    summary: "put the single executable into every region, for a bare machine",
+    options: options.PUBLISH_PROGRAM_OPTIONS,
+    exitCodes: {
+      [EXIT.done]: "every region holds it",
+      ...common,
+      [EXIT.failed]: "failed, or no region holds it",
+      [EXIT.partial]: "a region is missing it",
+      [EXIT.refused]: "refused: the keys of this host are open to others",
+    },
+    examples: [
+      ["coldkeep publish-program", "the executable that runs; prints the line the kit should have"],
+      ["coldkeep publish-program --program ./dist/single/coldkeep", "another one, from an installation"],
+    ],
+    load: () => import("./publish-program.ts"),
+  });
+}
