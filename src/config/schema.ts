@@ -11,6 +11,8 @@ import { VAULT_ID } from "../format/vault-marker.ts";
 import { requiredCopies } from "../policy/copies.ts";
 import { compileExcludes } from "../policy/exclude.ts";
 import { formatSize, GIB, KIB, MIB, parseDuration, parseSize } from "../units.ts";
+import { checked, path } from "./value-types.ts";
+import { knownWatchKeys, type WatchConfig, watchKeys } from "./watch-schema.ts";
 
 export type RegionConfig = {
   name: string;
@@ -31,7 +33,7 @@ export type SourceConfig = {
 };
 
 /** A configuration that was checked whole. */
-export type Config = {
+export type Config = WatchConfig & {
   vault: string;
   host: string;
   regions: RegionConfig[];
@@ -58,19 +60,6 @@ const DEFAULTS = {
   compression: 3,
   volumeSize: "32MiB",
 } as const;
-
-/** Turns the ColdkeepError of a parser into an issue at the value's place; its hint goes along. */
-function checked<In, Out>(parse: (value: In) => Out): (value: In, context: z.RefinementCtx) => Out {
-  return (value, context) => {
-    try {
-      return parse(value);
-    } catch (error) {
-      if (!(error instanceof ColdkeepError)) throw error;
-      context.addIssue({ code: "custom", message: error.message, params: { hint: error.hint } });
-      return z.NEVER;
-    }
-  };
-}
 
 function sizeBetween(min: number, max: number) {
   const parse = (value: string | number): number => {
@@ -102,15 +91,6 @@ function duration(fallback: string, about: string) {
     .describe(`${about} A duration like 90s, 2m or 12h.`);
 }
 
-/** An absolute path, made plain: single slashes, no dots, no final slash. */
-function plainPath(text: string): string {
-  if (!text.startsWith("/")) throw new ColdkeepError("E_CONFIG", `"${text}" is not an absolute path`, { hint: "Write the path from the root on, like /srv/data." });
-  if (text.includes("\0")) throw new ColdkeepError("E_CONFIG", "a path cannot hold NUL");
-  const parts = text.split("/").filter((part) => part !== "" && part !== ".");
-  if (parts.includes("..")) throw new ColdkeepError("E_CONFIG", `"${text}" has .. in it`, { hint: "Write the path it leads to." });
-  return `/${parts.join("/")}`;
-}
-
 function regionUrl(url: string): string {
   if (/^(?:file|s3):\/\/\S+$/.test(url)) return url;
   throw new ColdkeepError("E_CONFIG", "a region's URL starts with file:// or s3:// and has no blanks", {
@@ -138,8 +118,6 @@ function unique<Item>(what: string, nameOf: (item: Item) => string) {
     }
   };
 }
-
-const path = z.string().transform(checked(plainPath));
 
 const rate = sizeBetween(16 * KIB, 64 * GIB);
 
@@ -217,6 +195,7 @@ const ConfigKeys = z.strictObject({
   volumeSize: size(8 * MIB, 512 * MIB, DEFAULTS.volumeSize, "Size of a stored volume."),
   memory: optionalSize(64 * MIB, 16 * GIB, "Bytes of volumes in the making and on their way, at the most. Default: one and a half volumes for each core, at least three."),
   readers: z.int().min(1).max(64).optional().describe("How many threads read sources at once. Default: one for each core; 1 suits a single spinning disk."),
+  ...watchKeys,
 });
 
 /** The configuration as it is written, and what the program makes of it. */
@@ -233,7 +212,7 @@ export const ConfigSchema = ConfigKeys.transform((value, context): Config => {
 export function knownKeys(path: readonly PropertyKey[]): string[] {
   if (path[0] === "regions") return Object.keys(path[2] === "bandwidth" ? BandwidthKeys.shape : RegionKeys.shape);
   if (path[0] === "sources") return Object.keys(SourceKeys.shape);
-  return Object.keys(ConfigKeys.shape);
+  return knownWatchKeys(path) ?? Object.keys(ConfigKeys.shape);
 }
 
 function sameKind(recipients: string[], context: z.RefinementCtx): void {

@@ -51,6 +51,10 @@ test("a configuration becomes a value in bytes and milliseconds, with defaults",
     volumeSizeBytes: 32 * MIB,
     memoryBytes: null,
     readers: null,
+    notify: [],
+    metrics: null,
+    log: null,
+    objectives: { rpoMs: null },
   });
   const given = parseConfig(`${TEXT}copies: 2\ncompression: 19\nvolumeSize: 8MiB\nmemory: 1GiB\nreaders: 1\n`, "c.yaml");
   expect(given).toMatchObject({ copies: 2, compressionLevel: 19, volumeSizeBytes: 8 * MIB, memoryBytes: 1024 * MIB, readers: 1 });
@@ -143,6 +147,6 @@ test("any text is a configuration or a complaint, never another failure", () => 
 test("the JSON Schema knows every key, and no other", () => {
   const schema = configJsonSchema();
   expect(schema["additionalProperties"]).toBe(false);
-  expect(Object.keys(schema["properties"] ?? {})).toEqual(["vault", "host", "regions", "copies", "recipients", "signers", "sources", "state", "compression", "volumeSize", "memory", "readers"]);
+  expect(Object.keys(schema["properties"] ?? {})).toEqual(["vault", "host", "regions", "copies", "recipients", "signers", "sources", "state", "compression", "volumeSize", "memory", "readers", "notify", "metrics", "log", "objectives"]);
   expect(schema["required"]).toEqual(["vault", "host", "regions", "recipients", "sources", "state"]);
 });
