@@ -28,6 +28,8 @@ export type BackupReport = {
   status: "complete" | "partial";
   counts: ScanCounts;
   bytesStored: number;
+  /** What the archive needs in each region. */
+  archiveBytes: number;
   regions: Record<string, "complete" | "behind">;
   problems: Problem[];
   problemsTotal: number;
@@ -189,6 +191,7 @@ class BackupRun {
       status: isComplete ? "complete" : "partial",
       counts: report.counts,
       bytesStored,
+      archiveBytes: manifest?.header.totals.storedBytes ?? 0,
       regions: Object.fromEntries(config.regions.map(({ name }) => [name, names.has(name) ? "complete" : "behind"])),
       problems: report.problems,
       problemsTotal: report.problemsTotal,
