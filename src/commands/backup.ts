@@ -1,24 +1,27 @@
 /** `coldkeep backup`: the nightly run. */
-import { configPath, loadConfig } from "../config/load.ts";
 import { runBackup, type BackupReport } from "../engine/backup/run.ts";
-import { EXIT, type ExitStatus } from "../errors.ts";
+import { EXIT } from "../errors.ts";
 import { formatDuration, formatSize } from "../units.ts";
 import type { CommandContext } from "./command.ts";
 import { emitTo } from "./emit.ts";
+import type { Outcome } from "./outcome.ts";
+import { ownConfig } from "./own-config.ts";
 import type { BackupOptions } from "./verb-options.ts";
 
 /** Longer lists are cut, and say so. */
 const LISTED_MAX = 100;
 
-export async function run(context: CommandContext, _args: readonly string[], options: BackupOptions): Promise<ExitStatus> {
+export async function run(context: CommandContext, _args: readonly string[], options: BackupOptions): Promise<Outcome> {
   const { terminal, env, signal } = context;
-  const loaded = loadConfig(configPath(options.config, env, context.uid));
+  const loaded = ownConfig(context, options.config);
   const { dryRun, takeOver, newChain } = options;
   const report = await runBackup({ loaded, env, dryRun, takeOver, newChain, inBackground: !terminal.isTerminal, emit: emitTo(terminal), signal });
   if (report.exitStatus === EXIT.failed) terminal.warn("fewer regions than `copies` hold the archive", "Run again when the others answer: they are brought up to date first.");
   if (terminal.wantsJson) terminal.json(documentOf(report));
   else tell(context, report);
-  return report.exitStatus;
+  const { archive, regions, counts, bytesStored, archiveBytes, problemsTotal: problems, exitStatus } = report;
+  const { entries, sourceBytes, bytesRead } = counts;
+  return { exitStatus, summary: { archive, regions, counts: { entries, sourceBytes, bytesRead, bytesStored, archiveBytes, problems } } };
 }
 
 function documentOf(report: BackupReport): Record<string, unknown> {

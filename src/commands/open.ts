@@ -1,5 +1,4 @@
 /** From reading options to an open vault. */
-import { configPath, loadConfig } from "../config/load.ts";
 import { readKitFile } from "../config/kit-file.ts";
 import { OpenVault, type Authority } from "../engine/open-vault.ts";
 import { ColdkeepError } from "../errors.ts";
@@ -7,6 +6,7 @@ import { parseSignerArgument } from "../format/kit.ts";
 import { resolve } from "node:path";
 import type { CommandContext } from "./command.ts";
 import { emitTo } from "./emit.ts";
+import { ownConfig } from "./own-config.ts";
 import type { ReadingOptions } from "./verb-options.ts";
 
 function kitAuthority(path: string): Authority {
@@ -18,7 +18,7 @@ function kitAuthority(path: string): Authority {
 function authorityOf(context: CommandContext, options: ReadingOptions): Authority {
   if (options.kit !== undefined) return kitAuthority(resolve(context.cwd, options.kit));
   if (options.signer.length > 0) return { kind: "signers", signers: options.signer.map((signer) => parseSignerArgument(signer)) };
-  return { kind: "config", loaded: loadConfig(configPath(options.config, context.env, context.uid)) };
+  return { kind: "config", loaded: ownConfig(context, options.config) };
 }
 
 /** Opens what the options name. The caller closes it. Throws E_CONFIG, E_KIT, E_REGION, E_USAGE. */

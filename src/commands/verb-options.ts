@@ -1,6 +1,7 @@
 /** The options of every verb, and the types their bodies get. */
 import { ColdkeepError } from "../errors.ts";
 import { parseSignerArgument } from "../format/kit.ts";
+import { ALARM_EVENTS } from "../policy/run-outcome.ts";
 import { choice, flag, list, type OptionsOf, parsed, requiredText, text } from "./options.ts";
 
 const JSON_FLAG = flag("print one JSON document");
@@ -68,7 +69,14 @@ export const CONFIG_CHECK_OPTIONS = { config: CONFIG, json: JSON_FLAG } as const
 export const CONFIG_SCHEMA_OPTIONS = { json: JSON_FLAG } as const;
 export const CONFIG_SHOW_OPTIONS = { config: CONFIG, json: JSON_FLAG } as const;
 
+export const NOTIFY_TEST_OPTIONS = {
+  config: CONFIG,
+  event: choice(ALARM_EVENTS, "success", "what to tell them of"),
+  json: JSON_FLAG,
+} as const;
+
 export type ReadingOptions = OptionsOf<typeof READING>;
+export type NotifyTestOptions = OptionsOf<typeof NOTIFY_TEST_OPTIONS>;
 export type InitOptions = OptionsOf<typeof INIT_OPTIONS>;
 export type BackupOptions = OptionsOf<typeof BACKUP_OPTIONS>;
 export type ListOptions = OptionsOf<typeof LIST_OPTIONS>;
