@@ -4,11 +4,13 @@ import { resolve } from "node:path";
 import { readKitFile } from "../config/kit-file.ts";
 import { configPath, loadConfig, type LoadedConfig } from "../config/load.ts";
 import { looseSurroundings, type Surroundings, surroundingsOf } from "../config/surroundings.ts";
-import { RunRecord } from "../engine/monitoring/run-record.ts";
 import { ColdkeepError, type ExitStatus } from "../errors.ts";
 import type { CommandContext, RecordAs } from "./command.ts";
 import { failureOf } from "./failure.ts";
 import { exitStatusOf, type Outcome } from "./outcome.ts";
+
+/** How long a run is left alone to start its threads and ask its regions, before what surrounds it takes time of its own. */
+const START_MS = 300;
 
 /** The configuration this run belongs to; `loaded` where it could be loaded. */
 type Found = { surroundings: Surroundings; loaded: LoadedConfig | undefined };
@@ -22,18 +24,33 @@ export async function recordedRun(context: CommandContext, as: RecordAs, verb: (
   log.nameHost(surroundings.host);
   if (surroundings.log !== null && !log.isOpen) log.open(surroundings.log.file, verbosity === "verbose" ? "debug" : surroundings.log.level);
   const run = { runId, verb: as.verb, level: as.level ?? null, samplePercent: as.samplePercent ?? null, startedAtMs: context.now() };
-  const record = RunRecord.begin(run, { surroundings, log, secrets, version, warn: (message, hint) => terminal.warn(message, hint) });
+  log.note("info", `${as.verb} begins`, { event: "begin", verifyLevel: as.level, version });
+  const running = verb({ ...context, loaded });
+  const ground = { surroundings, log, secrets, version, warn: (message: string, hint: string) => terminal.warn(message, hint) };
+  const record = underWay(running).then(async () => (await import("../engine/monitoring/run-record.ts")).RunRecord.begin(run, ground));
   try {
-    const outcome = await verb({ ...context, loaded });
+    const outcome = await running;
     const exitStatus = exitStatusOf(outcome);
-    await record.finish({ exitStatus, error: null, summary: typeof outcome === "number" ? null : outcome.summary });
+    await (await record).finish({ exitStatus, error: null, summary: typeof outcome === "number" ? null : outcome.summary });
     return exitStatus;
   } catch (error) {
     const { exitStatus, report } = failureOf(error, context.signal);
     if (report !== null) terminal.fail(report);
-    await record.finish({ exitStatus, error: report, summary: null });
+    await (await record).finish({ exitStatus, error: report, summary: null });
     return exitStatus;
   }
+}
+
+/** Resolves when the run has had the time to start, or has ended already. */
+function underWay(running: Promise<unknown>): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, START_MS);
+    const end = (): void => {
+      clearTimeout(timer);
+      resolve();
+    };
+    running.then(end, end);
+  });
 }
 
 /** Null for a run that is not about this host, or on a machine that is none: there is nobody who would look it up here. */

@@ -59,7 +59,7 @@ export class RunRecord {
 
   /** Notes that the run has begun; whoever wants to know is told soon. */
   static begin(run: BegunRun, ground: RecordGround): RunRecord {
-    const { surroundings, log, warn } = ground;
+    const { surroundings, warn } = ground;
     let history: RunHistory | null = null;
     try {
       if (surroundings.state !== null) history = new RunHistory(surroundings.state);
@@ -67,7 +67,6 @@ export class RunRecord {
     } catch (error) {
       warn(messageOf(error), HISTORY_HINT);
     }
-    log.note("info", `${run.verb} begins`, { event: "begin", verifyLevel: run.level ?? undefined, version: ground.version });
     return new RunRecord(run, ground, history);
   }
 
