@@ -5,12 +5,12 @@ import { flagOf } from "../commands/options.ts";
 import { ColdkeepError, type ExitStatus } from "../errors.ts";
 import { didYouMean } from "../policy/closest.ts";
 
-export type OutputFlags = { quiet: boolean; verbose: boolean; debug: boolean; json: boolean };
+export type OutputFlags = { quiet: boolean; verbose: boolean; debug: boolean; json: boolean; logFile: string | undefined };
 
 /** What a command line asks for. `usage` is help that was not asked for: nothing was said of what to do. */
 export type ParsedArgv =
   | { kind: "help" | "usage"; text: string }
-  | { kind: "run"; flags: OutputFlags; run: (context: CommandContext) => Promise<ExitStatus> };
+  | { kind: "run"; verb: string; flags: OutputFlags; run: (context: CommandContext) => Promise<ExitStatus> };
 
 const DOCS = `Exit codes, examples and all options of a verb: coldkeep VERB --help`;
 
@@ -25,9 +25,9 @@ export function parseArgv(argv: readonly string[], commands: readonly (Command |
     text += piece;
   };
   const program = newProgram(version, collect);
-  const onRun = (command: Command, args: readonly string[], given: GivenOptions): void => {
+  const onRun: OnRun = (verb, command, args, given) => {
     const flags = outputFlags(program, given);
-    parsed = { kind: "run", flags, run: command.prepare(args, given) };
+    parsed = { kind: "run", verb, flags, run: command.prepare(args, given) };
   };
   for (const command of commands) addCommand(program, command, onRun);
   try {
@@ -46,6 +46,7 @@ function newProgram(version: string, collect: (text: string) => void): Program {
     .version(version, "-V, --version", "print the version")
     .option("-q, --quiet", "say nothing but warnings and errors")
     .option("-v, --verbose", "say more")
+    .option("--log-file <FILE>", "also append to this file what is said, as lines of JSON")
     .option("--debug", "with an error, print where in the program it arose")
     .helpOption("-h, --help", "print this help")
     .addHelpText("after", `\n${DOCS}`);
@@ -85,7 +86,7 @@ function fullName(program: Program): string {
   return program.parent ? `${fullName(program.parent)} ${program.name()}` : program.name();
 }
 
-type OnRun = (command: Command, args: readonly string[], given: GivenOptions) => void;
+type OnRun = (verb: string, command: Command, args: readonly string[], given: GivenOptions) => void;
 
 function addCommand(parent: Program, command: Command | CommandGroup, onRun: OnRun): void {
   const program = configure(parent.command(command.name)).description(command.summary).helpOption("-h, --help", "print this help");
@@ -101,7 +102,7 @@ function addCommand(parent: Program, command: Command | CommandGroup, onRun: OnR
     program.addOption(spec.placeholder === undefined ? option : option.argParser((value: string, before: readonly string[] | undefined) => [...(before ?? []), value]));
   }
   program.addHelpText("after", verbHelp(command));
-  program.action(() => onRun(command, program.args, givenOptions(program)));
+  program.action(() => onRun(fullName(program).replace(/^coldkeep /, ""), command, program.args, givenOptions(program)));
 }
 
 function givenOptions(program: Program): GivenOptions {
@@ -115,7 +116,7 @@ function givenOptions(program: Program): GivenOptions {
 
 function outputFlags(program: Program, given: GivenOptions): OutputFlags {
   const options = program.opts<Record<string, unknown>>();
-  const flags = { quiet: options["quiet"] === true, verbose: options["verbose"] === true, debug: options["debug"] === true, json: given["json"] !== undefined };
+  const flags = { quiet: options["quiet"] === true, verbose: options["verbose"] === true, debug: options["debug"] === true, json: given["json"] !== undefined, logFile: typeof options["logFile"] === "string" ? options["logFile"] : undefined };
   if (flags.quiet && flags.verbose) throw new ColdkeepError("E_USAGE", "--quiet and --verbose exclude each other", { hint: "Give one of the two." });
   return flags;
 }

@@ -1,12 +1,17 @@
 /** One run of the program: command line → verb → exit status, with every failure reported in one way. */
+import { randomUUID } from "node:crypto";
+import { fstatSync } from "node:fs";
+import { resolve } from "node:path";
 import { isSea } from "node:sea";
 import type { CommandContext } from "../commands/command.ts";
+import { failureOf } from "../commands/failure.ts";
 import { COMMANDS } from "../commands/registry.ts";
-import { ColdkeepError, EXIT, type ExitStatus, messageOf, systemCode } from "../errors.ts";
+import type { Terminal } from "../commands/terminal-port.ts";
+import { RunLog } from "../engine/monitoring/run-log.ts";
+import { ColdkeepError, EXIT, type ExitStatus } from "../errors.ts";
+import { Secrets } from "../policy/secrets.ts";
 import { type OutputFlags, parseArgv, type ParsedArgv } from "./build-program.ts";
-import { type ErrorReport, OutputClosed, ProcessTerminal } from "./terminal.ts";
-
-const DEFECT_HINT = "This is a defect of coldkeep: run it again with --debug and report what it prints.";
+import { ProcessTerminal } from "./terminal.ts";
 
 /** Runs a command line to its end; everything written has left the process when this resolves. */
 export async function runProgram(argv: readonly string[], version: string): Promise<ExitStatus> {
@@ -19,24 +24,44 @@ export async function runProgram(argv: readonly string[], version: string): Prom
   } catch (error) {
     usage = error;
   }
-  const terminal = openTerminal(parsed?.kind === "run" ? parsed.flags : guessFlags(argv));
+  const secrets = new Secrets(process.env);
+  const runId = randomUUID();
+  const log = new RunLog(runId, parsed?.kind === "run" ? parsed.verb : "", secrets);
+  const terminal = openTerminal(parsed?.kind === "run" ? parsed.flags : guessFlags(argv), log, secrets);
   const controller = listenForSignals(terminal);
-  process.once("uncaughtException", (error) => process.exit(report(error, terminal, controller.signal)));
-  const status = parsed === undefined ? report(usage, terminal, controller.signal) : await run(parsed, terminal, controller.signal, version);
+  const { promise: crash, reject } = Promise.withResolvers<never>();
+  // Whoever runs the verb is told, so that its end is recorded like any other.
+  crash.catch(() => undefined);
+  process.once("uncaughtException", reject);
+  const status = parsed === undefined ? report(usage, terminal, controller.signal) : await run(parsed, { ...processContext(version), terminal, signal: controller.signal, crash, runId, log, secrets });
+  if (log.trouble !== null) terminal.warn(log.trouble, "The run itself is not affected.");
   terminal.stop();
   await terminal.flush();
   return terminal.outputError === undefined || status !== EXIT.done ? status : reportOutput(terminal, terminal.outputError);
 }
 
-function openTerminal(flags: OutputFlags): ProcessTerminal {
-  return new ProcessTerminal({ stdout: process.stdout, stderr: process.stderr, env: process.env, ...flags });
+function openTerminal(flags: OutputFlags, log: RunLog, secrets: Secrets): ProcessTerminal {
+  if (flags.logFile !== undefined) log.open(resolve(flags.logFile), flags.verbose ? "debug" : "info");
+  return new ProcessTerminal({ stdout: process.stdout, stderr: process.stderr, env: process.env, toJournal: isJournal(), log, secrets, ...flags });
+}
+
+/** Whether stderr is the journal and not, say, a pipe of somebody who was started by systemd (systemd.exec(5)). */
+function isJournal(): boolean {
+  const stream = process.env["JOURNAL_STREAM"];
+  if (stream === undefined) return false;
+  try {
+    const { dev, ino } = fstatSync(process.stderr.fd, { bigint: true });
+    return stream === `${dev}:${ino}`;
+  } catch {
+    return false;
+  }
 }
 
 /** How to report that the command line was not understood. */
 function guessFlags(argv: readonly string[]): OutputFlags {
   const end = argv.indexOf("--");
   const words = end < 0 ? argv : argv.slice(0, end);
-  return { quiet: false, verbose: false, debug: words.includes("--debug"), json: words.includes("--json") };
+  return { quiet: false, verbose: false, debug: words.includes("--debug"), json: words.includes("--json"), logFile: undefined };
 }
 
 /** The first signal asks for an orderly end, the second ends the process at once. */
@@ -55,9 +80,10 @@ function listenForSignals(terminal: ProcessTerminal): AbortController {
   return controller;
 }
 
-async function run(parsed: ParsedArgv, terminal: ProcessTerminal, signal: AbortSignal, version: string): Promise<ExitStatus> {
+async function run(parsed: ParsedArgv, surroundings: Omit<CommandContext, "verbosity">): Promise<ExitStatus> {
+  const { terminal, signal } = surroundings;
   try {
-    if (parsed.kind === "run") return await parsed.run(contextOf(terminal, signal, version));
+    if (parsed.kind === "run") return await parsed.run({ ...surroundings, verbosity: verbosityOf(parsed.flags) });
     if (parsed.kind === "help") {
       terminal.data(parsed.text.trimEnd());
       return EXIT.done;
@@ -69,44 +95,24 @@ async function run(parsed: ParsedArgv, terminal: ProcessTerminal, signal: AbortS
   }
 }
 
-function contextOf(terminal: ProcessTerminal, signal: AbortSignal, version: string): CommandContext {
-  return { terminal, signal, env: process.env, cwd: process.cwd(), uid: process.geteuid?.() ?? 0, program: ownCommandLine(), version, now: () => Date.now() };
-}
-
 /** A single-file executable is Node and the program in one. */
 function ownCommandLine(): string[] {
   const [, script] = process.argv;
   return isSea() || script === undefined ? [process.execPath] : [process.execPath, script];
 }
 
-function report(error: unknown, terminal: ProcessTerminal, signal: AbortSignal): ExitStatus {
-  // Whatever failed after a signal most likely failed because of it.
-  const shown: unknown = signal.aborted && !isInterruption(error) ? signal.reason : error;
-  // Data that did not arrive is no success, but whoever stopped reading need not be told.
-  if (shown instanceof OutputClosed) return EXIT.failed;
-  const stack = error instanceof Error ? stackOf(error) : undefined;
-  if (shown instanceof ColdkeepError) {
-    terminal.fail({ code: shown.code, message: shown.message, hint: shown.hint, stack });
-    return shown.exitStatus;
-  }
-  terminal.fail({ ...describeForeign(shown), stack });
-  return EXIT.failed;
+function verbosityOf({ quiet, verbose }: OutputFlags): CommandContext["verbosity"] {
+  return quiet ? "quiet" : verbose ? "verbose" : "normal";
 }
 
-function isInterruption(error: unknown): boolean {
-  return error instanceof ColdkeepError && error.code === "E_INTERRUPTED";
+function processContext(version: string): Pick<CommandContext, "env" | "cwd" | "uid" | "version" | "program" | "now"> {
+  return { env: process.env, cwd: process.cwd(), uid: process.geteuid?.() ?? 0, version, program: ownCommandLine(), now: () => Date.now() };
 }
 
-/** An error nobody gave words to: the system's own, or a defect. */
-function describeForeign(error: unknown): ErrorReport {
-  if (error instanceof Error && systemCode(error) !== undefined && "syscall" in error) return { code: "E_DISK", message: messageOf(error) };
-  const name = error instanceof Error && error.name !== "Error" ? `${error.name}: ` : "";
-  return { code: "E_INTERNAL", message: `${name}${messageOf(error)}`, hint: DEFECT_HINT };
-}
-
-function stackOf(error: Error): string {
-  const own = error.stack ?? error.message;
-  return error.cause instanceof Error ? `${own}\ncaused by ${stackOf(error.cause)}` : own;
+function report(error: unknown, terminal: Terminal, signal: AbortSignal): ExitStatus {
+  const { exitStatus, report: shown } = failureOf(error, signal);
+  if (shown !== null) terminal.fail(shown);
+  return exitStatus;
 }
 
 function reportOutput(terminal: ProcessTerminal, error: Error): ExitStatus {

@@ -4,8 +4,11 @@
  */
 import type { Writable } from "node:stream";
 import { printable, printableLines } from "../commands/printable.ts";
-import type { Terminal } from "../commands/terminal-port.ts";
-import { ColdkeepError, type ErrorCode, systemCode } from "../errors.ts";
+import { type ErrorReport, OutputClosed, type Terminal } from "../commands/terminal-port.ts";
+import type { LogLevel } from "../config/watch-schema.ts";
+import type { RunLog } from "../engine/monitoring/run-log.ts";
+import { ColdkeepError, systemCode } from "../errors.ts";
+import type { Secrets } from "../policy/secrets.ts";
 import { Progress } from "./progress.ts";
 
 export type OutputStream = Writable & { isTTY?: boolean; columns?: number };
@@ -18,24 +21,20 @@ export type TerminalOptions = {
   debug: boolean;
   json: boolean;
   env: Readonly<Record<string, string | undefined>>;
+  /** Whether stderr is the journal, which takes a priority before each line (sd-daemon(3)). */
+  toJournal: boolean;
+  /** Gets every line of talk too, whether it is shown or not. */
+  log: RunLog;
+  secrets: Secrets;
 };
 
-/** What an error is to a person and to a program. */
-export type ErrorReport = { code: ErrorCode; message: string; hint?: string | undefined; stack?: string | undefined };
+/** The journal's priorities, those of syslog(3). */
+const PRIORITY: Record<LogLevel, number> = { error: 3, warn: 4, info: 6, debug: 7 };
 
-/** Thrown by `data` once the reader of stdout has gone, so that a long listing stops. */
-export class OutputClosed extends Error {
-  static {
-    this.prototype.name = "OutputClosed";
-  }
-}
+const COLORS = { warning: 33, hint: 36, error: 31 };
+type Label = keyof typeof COLORS;
 
 const SCHEMA_VERSION = 1;
-const SECRETS = /(?:AGE-SECRET-KEY-|ed25519-secret:)[^\s"'\\]*/gi;
-
-function withoutSecrets(text: string): string {
-  return text.replace(SECRETS, "[a secret key]");
-}
 
 export class ProcessTerminal implements Terminal {
   readonly isTerminal: boolean;
@@ -65,7 +64,7 @@ export class ProcessTerminal implements Terminal {
 
   data(text: string): void {
     if (this.#closed) throw new OutputClosed();
-    this.#out(`${printableLines(withoutSecrets(text))}\n`);
+    this.#out(`${printableLines(this.#options.secrets.without(text))}\n`);
   }
 
   secretData(text: string): void {
@@ -76,39 +75,36 @@ export class ProcessTerminal implements Terminal {
   json(document: Record<string, unknown>): void {
     if (this.#documentPrinted) throw new ColdkeepError("E_INTERNAL", "a second JSON document was about to be printed");
     this.#documentPrinted = true;
-    this.#out(`${printableLines(withoutSecrets(JSON.stringify({ schemaVersion: SCHEMA_VERSION, ...document })))}\n`);
+    this.#out(`${printableLines(this.#options.secrets.without(JSON.stringify({ schemaVersion: SCHEMA_VERSION, ...document })))}\n`);
   }
 
   say(text: string): void {
-    if (!this.#options.quiet) this.#err(text);
+    this.#talk("info", text, !this.#options.quiet);
   }
 
   status(text: string): void {
-    if (!this.#options.quiet && (this.isTerminal || this.#options.verbose)) this.#err(text);
+    this.#talk("info", text, !this.#options.quiet && (this.isTerminal || this.#options.verbose));
   }
 
   detail(text: string): void {
-    if (this.#options.verbose) this.#err(text);
+    this.#talk("debug", text, this.#options.verbose);
   }
 
   warn(text: string, hint?: string): void {
-    this.#err(text, "warning", 33);
-    if (hint !== undefined) this.#err(hint, "hint", 36);
+    this.#talk("warn", text, true, "warning", hint);
   }
 
   progress(text: string): void {
-    this.#progress?.update(printable(withoutSecrets(text)));
+    this.#progress?.update(printable(this.#options.secrets.without(text)));
   }
 
-  /** The end of a failed run: on stderr, and with `--json` as the one document, where none was printed yet. */
   fail(report: ErrorReport): void {
     this.stop();
-    this.#err(report.message, "error", 31);
-    if (report.hint !== undefined) this.#err(report.hint, "hint", 36);
-    if (this.#options.debug && report.stack !== undefined) {
-      for (const line of report.stack.split("\n")) this.#err(`  ${line.trim()}`);
+    const { code, message, hint, stack } = report;
+    this.#talk("error", message, true, "error", hint, code);
+    if (this.#options.debug && stack !== undefined) {
+      for (const line of stack.split("\n")) this.#err("error", `  ${line.trim()}`);
     }
-    const { code, message, hint } = report;
     if (this.wantsJson && !this.#documentPrinted) this.json({ error: { code, message, ...(hint !== undefined && { hint }) } });
   }
 
@@ -139,11 +135,21 @@ export class ProcessTerminal implements Terminal {
     else this.#options.stdout.write(text);
   }
 
-  #err(text: string, label?: string, color?: number): void {
-    const shown = label !== undefined && color !== undefined && this.#color ? `\x1b[${color}m${label}\x1b[0m` : label;
-    const line = `${shown === undefined ? "" : `coldkeep: ${shown}: `}${printable(withoutSecrets(text))}\n`;
+  /** One thing to say: to the log always, to stderr where it is `shown`. */
+  #talk(level: LogLevel, text: string, shown: boolean, label?: Label, hint?: string, code?: string): void {
+    const { log } = this.#options;
+    log.note(level, printable(text), { ...(code !== undefined && { code }), ...(hint !== undefined && { hint: printable(hint) }) });
+    if (!shown) return;
+    this.#err(level, text, label);
+    if (hint !== undefined) this.#err(level, hint, "hint");
+  }
+
+  #err(level: LogLevel, text: string, label?: Label): void {
+    const { stderr, secrets, toJournal } = this.#options;
+    const shown = label !== undefined && this.#color ? `\x1b[${COLORS[label]}m${label}\x1b[0m` : label;
+    const line = `${toJournal ? `<${PRIORITY[level]}>` : ""}${shown === undefined ? "" : `coldkeep: ${shown}: `}${printable(secrets.without(text))}\n`;
     const write = (): void => {
-      if (!this.#options.stderr.destroyed) this.#options.stderr.write(line);
+      if (!stderr.destroyed) stderr.write(line);
     };
     if (this.#progress) this.#progress.around(write);
     else write();

@@ -1,10 +1,11 @@
 /** `coldkeep backup`: the nightly run. */
-import { configPath, loadConfig } from "../config/load.ts";
 import { runBackup, type BackupReport } from "../engine/backup/run.ts";
-import { EXIT, type ExitStatus } from "../errors.ts";
+import { EXIT } from "../errors.ts";
 import { formatDuration, formatSize } from "../units.ts";
 import type { CommandContext } from "./command.ts";
 import { emitTo } from "./emit.ts";
+import type { Outcome } from "./outcome.ts";
+import { ownConfig } from "./own-config.ts";
 import type { BackupOptions } from "./verb-options.ts";
 
 /** Longer lists are cut, and say so. */
@@ -12,16 +13,18 @@ const LISTED_MAX = 100;
 
 const ACCEPT_HINT = "Look at `coldkeep diff`. The archive is kept, flagged, and the next one is compared with what was usual before; if it is as it should be, run once with --accept-changes.";
 
-export async function run(context: CommandContext, _args: readonly string[], options: BackupOptions): Promise<ExitStatus> {
+export async function run(context: CommandContext, _args: readonly string[], options: BackupOptions): Promise<Outcome> {
   const { terminal, env, signal } = context;
-  const loaded = loadConfig(configPath(options.config, env, context.uid));
+  const loaded = ownConfig(context, options.config);
   const { dryRun, takeOver, newChain, acceptChanges } = options;
   const report = await runBackup({ loaded, env, dryRun, takeOver, newChain, acceptChanges, inBackground: !terminal.isTerminal, emit: emitTo(terminal), signal });
   if (report.exitStatus === EXIT.failed) terminal.warn("fewer regions than `copies` hold the archive", "Run again when the others answer: they are brought up to date first.");
   for (const flag of report.flags) terminal.warn(`this archive ${flag.message} (${flag.kind})`, ACCEPT_HINT);
   if (terminal.wantsJson) terminal.json(documentOf(report));
   else tell(context, report);
-  return report.exitStatus;
+  const { archive, regions, counts, bytesStored, archiveBytes, problemsTotal: problems, exitStatus } = report;
+  const { entries, sourceBytes, bytesRead } = counts;
+  return { exitStatus, summary: { archive, regions, counts: { entries, sourceBytes, bytesRead, bytesStored, archiveBytes, problems } } };
 }
 
 function documentOf(report: BackupReport): Record<string, unknown> {

@@ -1,6 +1,7 @@
 /** `config check`, `config schema`, `config show`. */
 import { configPath, loadConfig, type LoadedConfig } from "../config/load.ts";
 import { type Config, configJsonSchema } from "../config/schema.ts";
+import type { NotifyTarget } from "../config/watch-schema.ts";
 import { checkSource, type SourceCheck } from "../engine/source-check.ts";
 import { EXIT, type ExitStatus } from "../errors.ts";
 import { signerLine } from "../format/kit.ts";
@@ -72,6 +73,11 @@ function describeSafety({ minSizeBytes, maxChange, mustExist }: Config["safety"]
   return [size, change, ...mustExist.map((path) => `with ${path}`)].join(", ");
 }
 
+/** Not the whole address: some work for whoever knows them. */
+function addressText({ address }: NotifyTarget): string {
+  return "url" in address ? new URL(address.url).origin : address.urlFile;
+}
+
 function describe(config: Config): string[] {
   const row = (name: string, value: string): string => `${name.padEnd(13)}  ${printable(value)}`;
   return [
@@ -91,5 +97,8 @@ function describe(config: Config): string[] {
     row("readers", config.readers === null ? "by the cores" : String(config.readers)),
     row("schedule", `${config.schedule.at}, up to ${formatDuration(config.schedule.randomDelayMs)} later`),
     ...(config.schedule.verify === undefined ? [] : [row("", `verify ${config.schedule.verify.at}`)]),
+    ...config.notify.map((target) => row("notify", `${target.kind} ${addressText(target)} of ${target.on.join(", ")}${target.verbs === null ? "" : ` (${target.verbs.join(", ")})`}`)),
+    ...(config.metrics === null ? [] : [row("metrics", config.metrics.textfile)]),
+    ...(config.log === null ? [] : [row("log", `${config.log.file} (${config.log.level})`)]),
   ];
 }

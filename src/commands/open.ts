@@ -18,8 +18,8 @@ async function authorityOf(context: CommandContext, options: ReadingOptions): Pr
   if (options.kit !== undefined) return kitAuthority(resolve(context.cwd, options.kit));
   if (options.signer.length > 0) return { kind: "signers", signers: options.signer.map((signer) => parseSignerArgument(signer)) };
   // Loaded here only: with a kit, reading configurations would be a tenth of the start.
-  const { configPath, loadConfig } = await import("../config/load.ts");
-  return { kind: "config", loaded: loadConfig(configPath(options.config, context.env, context.uid)) };
+  const { ownConfig } = await import("./own-config.ts");
+  return { kind: "config", loaded: ownConfig(context, options.config) };
 }
 
 /** Opens what the options name. The caller closes it. Throws E_CONFIG, E_KIT, E_REGION, E_USAGE. */

@@ -33,6 +33,7 @@ const backup = defineCommand({
   summary: "archive this host's sources into every region",
   options: options.BACKUP_OPTIONS,
   conflicts: [["takeOver", "newChain"]],
+  record: ({ dryRun, config }) => (dryRun ? null : { verb: "backup", config }),
   exitCodes: {
     [EXIT.done]: "archived whole, in every region",
     ...COMMON_EXITS,
@@ -119,6 +120,7 @@ const verify = defineCommand({
       throw new ColdkeepError("E_USAGE", "--level content decrypts, for which --kit is missing", { hint: "Give --kit FILE, or use --level checksum." });
     }
   },
+  record: ({ signer, level, sample, config, kit, host }) => (signer.length > 0 ? null : { verb: "verify", level, samplePercent: sample, config, kit, host }),
   exitCodes: { [EXIT.done]: "sound", ...COMMON_EXITS, [EXIT.failed]: "something is lost in every region, or the check failed", [EXIT.partial]: "damaged in a region, whole in another", [EXIT.refused]: NOT_TRUSTED },
   examples: [
     ["coldkeep verify", "the latest archive, every stored byte, without a key"],
@@ -140,6 +142,7 @@ const restore = defineCommand({
     if (relative !== undefined) throw new ColdkeepError("E_USAGE", `"${relative}" is not an absolute path`, { hint: "Archived paths begin with /, as `coldkeep files` prints them." });
     if (given.kit === undefined) throw new ColdkeepError("E_USAGE", "--kit is missing", { hint: "Give --kit FILE: only its identity opens what is stored." });
   },
+  record: ({ config, kit, host }) => ({ verb: "restore", config, kit, host }),
   exitCodes: {
     [EXIT.done]: "restored whole",
     ...COMMON_EXITS,
@@ -157,7 +160,7 @@ const status = defineCommand({
   name: "status",
   summary: "whether this host could be restored tonight",
   options: options.STATUS_OPTIONS,
-  conflicts: [...READING_CONFLICTS, ["nagios", "json"], ["nagios", "fleet"]],
+  conflicts: [...READING_CONFLICTS, ["nagios", "json"], ["nagios", "fleet"], ["prom", "json"], ["prom", "nagios"], ["prom", "fleet"]],
   check: (_args, given) => options.checkReading(given),
   exitCodes: { [EXIT.done]: "all is well", ...COMMON_EXITS, [EXIT.threshold]: "something is not as it should be: it is named", [EXIT.refused]: NOT_TRUSTED },
   examples: [
@@ -187,6 +190,7 @@ const state: CommandGroup = {
       name: "rebuild",
       summary: "make the local state anew from the regions",
       options: options.STATE_REBUILD_OPTIONS,
+      record: ({ config }) => ({ verb: "state rebuild", config }),
       exitCodes: { [EXIT.done]: "rebuilt", ...COMMON_EXITS, [EXIT.refused]: NOT_TRUSTED, [EXIT.locked]: "another run holds this host" },
       examples: [
         ["coldkeep state rebuild", "after the state folder was lost or damaged"],
@@ -237,6 +241,24 @@ const config: CommandGroup = {
   ],
 };
 
+const notify: CommandGroup = {
+  name: "notify",
+  summary: "care for the services that are told of runs",
+  subcommands: [
+    defineCommand({
+      name: "test",
+      summary: "send a test message to each of them",
+      options: options.NOTIFY_TEST_OPTIONS,
+      exitCodes: { [EXIT.done]: "every one took it", ...COMMON_EXITS, [EXIT.failed]: "one did not take it, or none is configured" },
+      examples: [
+        ["coldkeep notify test", "tell each of a success, whatever it wants to be told of"],
+        ["coldkeep notify test --event fail", "see that an alarm wakes somebody"],
+      ],
+      load: () => import("./notify.ts"),
+    }),
+  ],
+};
+
 /** Every verb, in the order of the help. */
 export const COMMANDS: readonly (Command | CommandGroup)[] = [
   init,
@@ -253,4 +275,5 @@ export const COMMANDS: readonly (Command | CommandGroup)[] = [
   ...operatorVerbs(COMMON_EXITS, NOT_TRUSTED),
   state,
   config,
+  notify,
 ];

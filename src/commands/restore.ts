@@ -1,11 +1,11 @@
 /** `coldkeep restore`: files back from an archive, on any machine. */
 import { resolve } from "node:path";
 import { runRestore, type RestoreReport } from "../engine/restore/run.ts";
-import type { ExitStatus } from "../errors.ts";
 import { formatDuration, formatSize } from "../units.ts";
 import type { CommandContext } from "./command.ts";
 import { emitTo } from "./emit.ts";
 import { openVault } from "./open.ts";
+import type { Outcome } from "./outcome.ts";
 import type { RestoreOptions } from "./verb-options.ts";
 
 const LISTED_MAX = 1000;
@@ -15,7 +15,7 @@ function entryPath(given: string): string {
   return given.length > 1 ? given.replace(/\/+$/, "") : given;
 }
 
-export async function run(context: CommandContext, args: readonly string[], options: RestoreOptions): Promise<ExitStatus> {
+export async function run(context: CommandContext, args: readonly string[], options: RestoreOptions): Promise<Outcome> {
   const { terminal, signal } = context;
   using vault = await openVault(context, options);
   const report = await runRestore({
@@ -30,7 +30,8 @@ export async function run(context: CommandContext, args: readonly string[], opti
   });
   if (terminal.wantsJson) terminal.json(documentOf(report));
   else tell(context, report);
-  return report.exitStatus;
+  const { exitStatus, archive, entries, bytes, bytesWritten, lost } = report;
+  return { exitStatus, summary: { archive, regions: {}, counts: { entries, sourceBytes: bytes, bytesStored: bytesWritten, problems: lost.length } } };
 }
 
 function documentOf({ exitStatus: _, lost, damaged, ...rest }: RestoreReport): Record<string, unknown> {

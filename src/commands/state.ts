@@ -1,14 +1,15 @@
 /** `coldkeep state rebuild`: after the state was lost, or when it is not to be trusted. */
-import { configPath, loadConfig } from "../config/load.ts";
 import { rebuildState } from "../engine/state-rebuild.ts";
-import { EXIT, type ExitStatus } from "../errors.ts";
+import { EXIT } from "../errors.ts";
 import type { CommandContext } from "./command.ts";
 import { emitTo } from "./emit.ts";
+import type { Outcome } from "./outcome.ts";
+import { ownConfig } from "./own-config.ts";
 import type { StateRebuildOptions } from "./verb-options.ts";
 
-export async function run(context: CommandContext, _args: readonly string[], options: StateRebuildOptions): Promise<ExitStatus> {
+export async function run(context: CommandContext, _args: readonly string[], options: StateRebuildOptions): Promise<Outcome> {
   const { terminal, signal } = context;
-  const loaded = loadConfig(configPath(options.config, context.env, context.uid));
+  const loaded = ownConfig(context, options.config);
   const report = await rebuildState({ loaded, emit: emitTo(terminal), signal });
   if (terminal.wantsJson) terminal.json({ state: loaded.config.state, ...report });
   else if (report.archive === null) terminal.say(`there is no archive yet, so ${loaded.config.state} is empty now`);
@@ -16,5 +17,5 @@ export async function run(context: CommandContext, _args: readonly string[], opt
     const after = report.checkpoints.length === 0 ? "" : ` and ${report.checkpoints.length} unfinished runs after it`;
     terminal.say(`learnt from archive ${report.archive}${after}: ${report.objects} objects, ${report.pieces} pieces of content, ${report.segments} catalog segments`);
   }
-  return EXIT.done;
+  return { exitStatus: EXIT.done, summary: { archive: report.archive, regions: {}, counts: {} } };
 }

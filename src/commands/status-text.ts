@@ -63,6 +63,16 @@ function growthRow(archives: readonly ListedArchive[], nowMs: number): string[] 
   return [row("growth", `${sign}${formatSize(Math.abs(grown.bytes))} in ${grown.days} days`)];
 }
 
+function localRows({ local }: HostStatus, nowMs: number): string[] {
+  if (local.nextRunMs === undefined) return [];
+  const verified = Object.entries(local.verified).map(([level, atMs]) => `${level} ${formatDuration(Math.max(0, nowMs - atMs))} ago`);
+  return [
+    row("verified", verified.length === 0 ? "never, on this machine" : verified.join(", ")),
+    ...(local.drilledAtMs === null || local.drilledAtMs === undefined ? [] : [row("drilled", `${formatDuration(Math.max(0, nowMs - local.drilledAtMs))} ago`)]),
+    row("next run", local.nextRunMs === null ? "not scheduled: see `coldkeep schedule`" : formatLocalTime(local.nextRunMs)),
+  ];
+}
+
 export function statusLines(status: HostStatus, objectives: Objectives, nowMs: number): string[] {
   const { host, archives, findings, newestGood, retired } = status;
   return [
@@ -70,9 +80,18 @@ export function statusLines(status: HostStatus, objectives: Objectives, nowMs: n
     ...(retired === null ? [] : [row("retired", `${retired.at}: ${retired.reason}`)]),
     ...archiveRows(archives.find(({ id }) => id === newestGood), objectives, nowMs),
     ...gridRows(archives),
+    ...localRows(status, nowMs),
     ...growthRow(archives, nowMs),
     ...findings.flatMap(({ severity, message, hint }) => ["", `${severity === "critical" ? "CRITICAL" : "WARN"}  ${printable(message)}`, `      hint: ${printable(hint)}`]),
   ];
+}
+
+function time(ms: number | null | undefined): string | null {
+  return ms === null || ms === undefined ? null : new Date(ms).toISOString();
+}
+
+function localDocument({ local }: HostStatus): Record<string, unknown> {
+  return { verified: Object.fromEntries(Object.entries(local.verified).map(([level, ms]) => [level, time(ms)])), drilledAt: time(local.drilledAtMs), nextRun: time(local.nextRunMs) };
 }
 
 export function statusDocument(status: HostStatus, objectives: Objectives, nowMs: number): Record<string, unknown> {
@@ -88,6 +107,7 @@ export function statusDocument(status: HostStatus, objectives: Objectives, nowMs
     newestGood: good ?? null,
     ageMs: good === undefined ? null : ageMs(good, nowMs),
     growth: grown,
+    ...localDocument(status),
     archivesTotal: archives.length,
     archives: archives.slice(0, LISTED_MAX),
     findings,

@@ -1,21 +1,21 @@
 /** `coldkeep status`: one screen on whether this host could be restored tonight; `--fleet`: a line for every host. */
-import { configPath, loadConfig } from "../config/load.ts";
+import type { LoadedConfig } from "../config/load.ts";
 import { fleetStatus } from "../engine/fleet.ts";
-import { hostStatus, NOTHING_LOCAL, type HostStatus } from "../engine/status.ts";
+import { NOTHING_LOCAL, readLocalFacts } from "../engine/local-facts.ts";
+import { formatStatusMetrics } from "../engine/monitoring/status-metrics.ts";
+import { hostStatus, type HostStatus } from "../engine/status.ts";
 import type { OpenVault } from "../engine/open-vault.ts";
 import { ColdkeepError, EXIT, type ExitStatus } from "../errors.ts";
 import { requiredCopies } from "../policy/copies.ts";
-import type { Objectives } from "../policy/readiness.ts";
+import { DEFAULT_OBJECTIVES, type Objectives } from "../policy/readiness.ts";
 import type { CommandContext } from "./command.ts";
 import { emitTo } from "./emit.ts";
 import { fleetDocument, fleetLines, isSilent } from "./fleet-text.ts";
 import { openVault } from "./open.ts";
+import { ownConfig } from "./own-config.ts";
 import { NAGIOS_UNKNOWN, nagiosLine } from "./status-nagios.ts";
 import { statusDocument, statusLines } from "./status-text.ts";
 import type { StatusOptions } from "./verb-options.ts";
-
-/** What holds where no configuration says otherwise. */
-const DEFAULT_OBJECTIVES: Objectives = { rpoMs: 26 * 3_600_000, rtoMs: null, verifyEveryMs: null, drillEveryMs: null };
 
 export async function run(context: CommandContext, _args: readonly string[], options: StatusOptions): Promise<ExitStatus> {
   if (!options.nagios) return report(context, options);
@@ -30,28 +30,34 @@ export async function run(context: CommandContext, _args: readonly string[], opt
 
 async function report(context: CommandContext, options: StatusOptions): Promise<ExitStatus> {
   using vault = await openVault(context, options);
-  const { objectives, copies } = promised(context, options, vault);
-  return options.fleet ? reportFleet(context, vault, objectives) : reportHost(context, options, vault, objectives, copies);
+  const promise = promised(context, options, vault);
+  return options.fleet ? reportFleet(context, vault, promise.objectives) : reportHost(context, options, vault, promise);
 }
+
+type Promised = { objectives: Objectives; copies: number; loaded: LoadedConfig | null };
 
 /** What the host's own configuration promises; a kit knows of no promise, so the usual one is taken. */
-function promised(context: CommandContext, options: StatusOptions, vault: OpenVault): { objectives: Objectives; copies: number } {
+function promised(context: CommandContext, options: StatusOptions, vault: OpenVault): Promised {
   const hasConfig = options.kit === undefined && options.signer.length === 0;
-  const config = hasConfig ? loadConfig(configPath(options.config, context.env, context.uid)).config : undefined;
-  const objectives = config?.objectives ?? DEFAULT_OBJECTIVES;
-  return { objectives: { ...objectives, rpoMs: options.rpo ?? objectives.rpoMs }, copies: config?.copies ?? requiredCopies(undefined, vault.regions.length) };
+  const loaded = hasConfig ? ownConfig(context, options.config) : null;
+  const objectives = loaded?.config.objectives ?? DEFAULT_OBJECTIVES;
+  return { objectives: { ...objectives, rpoMs: options.rpo ?? objectives.rpoMs }, copies: loaded?.config.copies ?? requiredCopies(undefined, vault.regions.length), loaded };
 }
 
-async function reportHost(context: CommandContext, { nagios }: StatusOptions, vault: OpenVault, objectives: Objectives, copies: number): Promise<ExitStatus> {
+async function reportHost(context: CommandContext, { nagios, prom }: StatusOptions, vault: OpenVault, { objectives, copies, loaded }: Promised): Promise<ExitStatus> {
   const { terminal, signal } = context;
   const nowMs = context.now();
-  const status = await hostStatus(vault, vault.host(), { copies, objectives, local: NOTHING_LOCAL, nowMs, emit: emitTo(terminal), signal });
+  const host = vault.host();
+  // What this machine remembers is about the host whose configuration it has.
+  const local = loaded?.config.host === host ? readLocalFacts(loaded, context.program, nowMs) : NOTHING_LOCAL;
+  const status = await hostStatus(vault, host, { copies, objectives, local, nowMs, emit: emitTo(terminal), signal });
   if (nagios) {
     const { line, exitStatus } = nagiosLine(status, objectives, nowMs);
     terminal.data(line);
     return exitStatus;
   }
-  if (terminal.wantsJson) terminal.json(statusDocument(status, objectives, nowMs));
+  if (prom) terminal.data(formatStatusMetrics(status, objectives, vault.trust.vault).trimEnd());
+  else if (terminal.wantsJson) terminal.json(statusDocument(status, objectives, nowMs));
   else terminal.data(statusLines(status, objectives, nowMs).join("\n"));
   return exitStatusOf(status);
 }

@@ -1,5 +1,17 @@
 /** What a command may say, and where it goes; `cli/terminal.ts` does it. Every text loses its control characters on the way. */
 
+import type { ErrorCode } from "../errors.ts";
+
+/** What an error is to a person and to a program. */
+export type ErrorReport = { code: ErrorCode; message: string; hint?: string | undefined; stack?: string | undefined };
+
+/** Thrown by `data` once the reader of stdout has gone, so that a long listing stops. */
+export class OutputClosed extends Error {
+  static {
+    this.prototype.name = "OutputClosed";
+  }
+}
+
 export type Terminal = {
   /** Whether a person is watching: stderr is a terminal. */
   readonly isTerminal: boolean;
@@ -21,4 +33,6 @@ export type Terminal = {
   warn(text: string, hint?: string): void;
   /** Replaces the progress line; shown on a terminal only, never with `-q` or `--json`. */
   progress(text: string): void;
+  /** The end of a failed run: on stderr, and with `--json` as the one document, where none was printed yet. */
+  fail(report: ErrorReport): void;
 };

@@ -1,6 +1,7 @@
 /** The options of every verb, and the types their bodies get. */
 import { ColdkeepError } from "../errors.ts";
 import { parseSignerArgument } from "../format/kit.ts";
+import { ALARM_EVENTS } from "../policy/run-outcome.ts";
 import { CALENDAR_FORM, parseCalendar } from "../policy/schedule/calendar.ts";
 import { parseDuration } from "../units.ts";
 import { choice, flag, list, type OptionsOf, parsed, requiredText, text } from "./options.ts";
@@ -86,6 +87,7 @@ export const STATUS_OPTIONS = {
   ...READING,
   rpo: parsed("TIME", "how old the newest archive may be (default: `objectives.rpo`, or 26h)", durationMs, "Give a duration like 26h or 2d."),
   fleet: flag("every host of the vault, a line each"),
+  prom: flag("figures for Prometheus, read from the regions"),
   nagios: flag("one line and the exit codes of a Nagios plugin"),
 } as const;
 export const HOST_RETIRE_OPTIONS = {
@@ -133,8 +135,14 @@ export const SCHEDULE_STATUS_OPTIONS = { config: CONFIG, json: JSON_FLAG } as co
 
 export type ScheduleOptions = OptionsOf<typeof SCHEDULE_OPTIONS>;
 export type ScheduleStatusOptions = OptionsOf<typeof SCHEDULE_STATUS_OPTIONS>;
+export const NOTIFY_TEST_OPTIONS = {
+  config: CONFIG,
+  event: choice(ALARM_EVENTS, "success", "what to tell them of"),
+  json: JSON_FLAG,
+} as const;
 
 export type ReadingOptions = OptionsOf<typeof READING>;
+export type NotifyTestOptions = OptionsOf<typeof NOTIFY_TEST_OPTIONS>;
 export type InitOptions = OptionsOf<typeof INIT_OPTIONS>;
 export type BackupOptions = OptionsOf<typeof BACKUP_OPTIONS>;
 export type ListOptions = OptionsOf<typeof LIST_OPTIONS>;

@@ -1,12 +1,14 @@
 /** `coldkeep verify`: are the archives still whole, and where not. */
+import type { RunSummary } from "../engine/monitoring/run-record.ts";
 import { verifyArchives, type VerifyOrder } from "../engine/verify.ts";
 import type { ArchiveReport, LostObject, RegionReport, VerifyReport } from "../engine/verify/report.ts";
-import { EXIT, type ExitStatus } from "../errors.ts";
+import { EXIT } from "../errors.ts";
 import { formatDuration, formatSize } from "../units.ts";
 import type { CommandContext } from "./command.ts";
 import { emitTo } from "./emit.ts";
 import { pathField } from "./entry-text.ts";
 import { openVault } from "./open.ts";
+import type { Outcome } from "./outcome.ts";
 import { printable } from "./printable.ts";
 import type { Terminal } from "./terminal-port.ts";
 import { isRegionUrl, type VerifyOptions } from "./verb-options.ts";
@@ -15,7 +17,7 @@ import { isRegionUrl, type VerifyOptions } from "./verb-options.ts";
 const LISTED_MAX = 1000;
 const SHOWN_MAX = 20;
 
-export async function run(context: CommandContext, _args: readonly string[], options: VerifyOptions): Promise<ExitStatus> {
+export async function run(context: CommandContext, _args: readonly string[], options: VerifyOptions): Promise<Outcome> {
   const { terminal, signal } = context;
   const { archive, all, level, sample, region } = options;
   using vault = await openVault(context, options);
@@ -24,7 +26,16 @@ export async function run(context: CommandContext, _args: readonly string[], opt
   const report = await verifyArchives({ vault, archive, all, level, sample, others, emit: emitTo(terminal), signal });
   if (terminal.wantsJson) terminal.json(documentOf(report));
   tell(terminal, report);
-  return report.exitStatus;
+  return { exitStatus: report.exitStatus, summary: summaryOf(report) };
+}
+
+function summaryOf({ archives, regions, lost }: VerifyReport): RunSummary {
+  const checked = Object.values(regions);
+  return {
+    archive: archives.length === 1 ? (archives[0]?.id ?? null) : null,
+    regions: Object.fromEntries(Object.entries(regions).map(([name, { state }]) => [name, state])),
+    counts: { bytesRead: checked.reduce((sum, { bytesChecked }) => sum + bytesChecked, 0), problems: lost.length + checked.reduce((sum, { problems }) => sum + problems.length, 0) },
+  };
 }
 
 function documentOf({ exitStatus: _, ...report }: VerifyReport): Record<string, unknown> {

@@ -9,7 +9,7 @@ import { type Config, ConfigSchema, knownKeys } from "./schema.ts";
 export const CONFIG_BYTES_MAX = 1024 * 1024;
 
 /** Aliases repeat what an anchor names; more of them, nested, would fill the memory. */
-const ALIASES_MAX = 50;
+export const ALIASES_MAX = 50;
 
 type Path = readonly PropertyKey[];
 
@@ -72,7 +72,9 @@ function problemsOf(issue: z.core.$ZodIssue, document: Document): Problem[] {
     return [{ offset: 0, path: [], message: "is empty", hint: "`coldkeep init` writes a configuration." }];
   }
   if (isMissing(issue, document)) return [{ offset, path: issue.path, message: "is missing", hint: missingHint(issue.path), missing: true }];
-  return [{ offset, path: issue.path, message: issueMessage(issue), hint: hintOf(issue) }];
+  // A form that lacks a key says so itself, where either of two would do.
+  const missing = issue.code === "custom" && issue.params?.["missing"] === true;
+  return [{ offset, path: issue.path, message: issueMessage(issue), hint: hintOf(issue), missing }];
 }
 
 /** Of a union, the complaint of the form that fits the kind of node which stands there. */

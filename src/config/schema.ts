@@ -10,10 +10,11 @@ import { isHostLabel } from "../format/object-key.ts";
 import { VAULT_ID } from "../format/vault-marker.ts";
 import { requiredCopies } from "../policy/copies.ts";
 import { compileExcludes } from "../policy/exclude.ts";
-import type { Objectives } from "../policy/readiness.ts";
 import type { SafetyRules } from "../policy/safety.ts";
 import { CALENDAR_FORM, parseCalendar } from "../policy/schedule/calendar.ts";
 import { formatSize, GIB, KIB, MIB, parseDuration, parseSize } from "../units.ts";
+import { checked, durationUpTo, path } from "./value-types.ts";
+import { knownWatchKeys, type WatchConfig, watchKeys } from "./watch-schema.ts";
 
 export type RegionConfig = {
   name: string;
@@ -43,7 +44,7 @@ export type ScheduleConfig = {
 };
 
 /** A configuration that was checked whole. */
-export type Config = {
+export type Config = WatchConfig & {
   vault: string;
   host: string;
   regions: RegionConfig[];
@@ -62,7 +63,6 @@ export type Config = {
   /** Null: as many as there are packers. */
   readers: number | null;
   safety: SafetyRules;
-  objectives: Objectives;
   schedule: ScheduleConfig;
 };
 
@@ -72,23 +72,9 @@ const DEFAULTS = {
   compression: 3,
   volumeSize: "32MiB",
   maxChange: "50%",
-  rpo: "26h",
   at: "02:30",
   randomDelay: "45m",
 } as const;
-
-/** Turns the ColdkeepError of a parser into an issue at the value's place; its hint goes along. */
-function checked<In, Out>(parse: (value: In) => Out): (value: In, context: z.RefinementCtx) => Out {
-  return (value, context) => {
-    try {
-      return parse(value);
-    } catch (error) {
-      if (!(error instanceof ColdkeepError)) throw error;
-      context.addIssue({ code: "custom", message: error.message, params: { hint: error.hint } });
-      return z.NEVER;
-    }
-  };
-}
 
 function sizeBetween(min: number, max: number) {
   const parse = (value: string | number): number => {
@@ -107,26 +93,8 @@ function size(min: number, max: number, fallback: string, about: string) {
   return sizeBetween(min, max).prefault(fallback).describe(`${about} A size like 64MiB, from ${formatSize(min)} to ${formatSize(max)}.`);
 }
 
-function durationUpTo(days: number) {
-  const parse = (text: string): number => {
-    const ms = parseDuration(text);
-    if (ms >= 1000 && ms <= days * 86_400_000) return ms;
-    throw new ColdkeepError("E_CONFIG", `${text} is not between 1s and ${days}d`);
-  };
-  return z.string({ error: "must be a duration with its unit" }).transform(checked(parse));
-}
-
 function duration(fallback: string, about: string) {
   return durationUpTo(30).prefault(fallback).describe(`${about} A duration like 90s, 2m or 12h.`);
-}
-
-/** An absolute path, made plain: single slashes, no dots, no final slash. */
-function plainPath(text: string): string {
-  if (!text.startsWith("/")) throw new ColdkeepError("E_CONFIG", `"${text}" is not an absolute path`, { hint: "Write the path from the root on, like /srv/data." });
-  if (text.includes("\0")) throw new ColdkeepError("E_CONFIG", "a path cannot hold NUL");
-  const parts = text.split("/").filter((part) => part !== "" && part !== ".");
-  if (parts.includes("..")) throw new ColdkeepError("E_CONFIG", `"${text}" has .. in it`, { hint: "Write the path it leads to." });
-  return `/${parts.join("/")}`;
 }
 
 function regionUrl(url: string): string {
@@ -156,8 +124,6 @@ function unique<Item>(what: string, nameOf: (item: Item) => string) {
     }
   };
 }
-
-const path = z.string().transform(checked(plainPath));
 
 const rate = sizeBetween(16 * KIB, 64 * GIB);
 
@@ -214,19 +180,6 @@ const SafetyKeys = z.strictObject({
 });
 
 const Safety = SafetyKeys.transform(({ minSize, ...same }): SafetyRules => ({ ...same, minSizeBytes: minSize ?? null }));
-
-const interval = durationUpTo(3660);
-
-const ObjectiveKeys = z.strictObject({
-  rpo: interval.prefault(DEFAULTS.rpo).describe("The most that may be lost: how old the newest archive may be. A duration like 26h."),
-  rto: interval.optional().describe("The longest that a rebuild may take. A duration like 2h."),
-  verifyEvery: interval.optional().describe("How often archives are to be verified. A duration like 7d."),
-  drillEvery: interval.optional().describe("How often recovery is to be drilled. A duration like 90d."),
-});
-
-const ObjectivesValue = ObjectiveKeys.transform(
-  ({ rpo, rto, verifyEvery, drillEvery }): Objectives => ({ rpoMs: rpo, rtoMs: rto ?? null, verifyEveryMs: verifyEvery ?? null, drillEveryMs: drillEvery ?? null }),
-);
 
 const Regions = z
   .array(Region)
@@ -293,9 +246,9 @@ const ConfigKeys = z.strictObject({
   volumeSize: size(8 * MIB, 512 * MIB, DEFAULTS.volumeSize, "Size of a stored volume."),
   memory: optionalSize(64 * MIB, 16 * GIB, "Bytes of volumes in the making and on their way, at the most. Default: one and a half volumes for each core, at least three."),
   readers: z.int().min(1).max(64).optional().describe("How many threads read sources at once. Default: one for each core; 1 suits a single spinning disk."),
-  objectives: ObjectivesValue.prefault({}).describe("What is promised, and what `coldkeep status` measures."),
   safety: Safety.prefault({}).describe("When an archive is flagged as unusual, or a missing path makes it partial."),
   schedule: Schedule.prefault({}).describe("When runs start by themselves, for `coldkeep schedule install`."),
+  ...watchKeys,
 });
 
 /** The configuration as it is written, and what the program makes of it. */
@@ -313,9 +266,8 @@ export function knownKeys(path: readonly PropertyKey[]): string[] {
   if (path[0] === "regions") return Object.keys(path[2] === "bandwidth" ? BandwidthKeys.shape : RegionKeys.shape);
   if (path[0] === "schedule") return Object.keys(path[1] === "verify" ? ScheduledVerifyKeys.shape : ScheduleKeys.shape);
   if (path[0] === "sources") return Object.keys(SourceKeys.shape);
-  if (path[0] === "objectives") return Object.keys(ObjectiveKeys.shape);
   if (path[0] === "safety") return Object.keys(SafetyKeys.shape);
-  return Object.keys(ConfigKeys.shape);
+  return knownWatchKeys(path) ?? Object.keys(ConfigKeys.shape);
 }
 
 function sameKind(recipients: string[], context: z.RefinementCtx): void {

@@ -1,14 +1,10 @@
 /** How a host stands: its archives over the regions, and what of it is not as it should be. */
 import { findingsOf, newestGood, type Facts, type Finding, type KnownArchive, type Objectives } from "../policy/readiness.ts";
 import type { Emit } from "./events.ts";
+import type { LocalFacts } from "./local-facts.ts";
 import { listArchives, type ArchiveFinding, type ListedArchive } from "./list-archives.ts";
 import type { OpenVault } from "./open-vault.ts";
 import { readRecords } from "./records.ts";
-
-/** What only the host itself knows, from the history of its runs; all undefined for who reads with a kit. */
-export type LocalFacts = Pick<Facts, "verifiedAtMs" | "drilledAtMs" | "failure">;
-
-export const NOTHING_LOCAL: LocalFacts = { verifiedAtMs: undefined, drilledAtMs: undefined, failure: null };
 
 export type HostStatus = {
   host: string;
@@ -17,6 +13,7 @@ export type HostStatus = {
   archives: ListedArchive[];
   /** The newest that is whole, in enough regions. */
   newestGood: string | null;
+  local: LocalFacts;
   findings: Finding[];
 };
 
@@ -42,6 +39,9 @@ export type StatusOrder = { copies: number; objectives: Objectives; local: Local
 export async function hostStatus(vault: OpenVault, host: string, order: StatusOrder): Promise<HostStatus> {
   const { copies, objectives, local, nowMs, emit, signal } = order;
   const [{ archives, findings }, retired] = await Promise.all([listArchives(vault, [host]), retirement(vault, host, emit, signal)]);
-  const facts: Facts = { nowMs, archives: archives.map(known), copies, retired: retired !== null, chain: findings.map(chainText), ...local };
-  return { host, retired, archives, newestGood: newestGood(facts.archives, copies)?.id ?? null, findings: findingsOf(facts, objectives) };
+  const [newest] = archives;
+  // An archive since then says more than a failure before it.
+  const failure = local.failure !== null && newest !== undefined && Date.parse(newest.startedAt) > local.failure.atMs ? null : local.failure;
+  const facts: Facts = { nowMs, archives: archives.map(known), copies, retired: retired !== null, chain: findings.map(chainText), ...local, failure };
+  return { host, retired, archives, newestGood: newestGood(facts.archives, copies)?.id ?? null, local, findings: findingsOf(facts, objectives) };
 }

@@ -11,6 +11,9 @@ export type Objectives = {
   drillEveryMs: number | null;
 };
 
+/** What holds where nothing else is declared: a night, and some room for it to be late. */
+export const DEFAULT_OBJECTIVES: Objectives = { rpoMs: 26 * 3_600_000, rtoMs: null, verifyEveryMs: null, drillEveryMs: null };
+
 export type Severity = "warn" | "critical";
 
 /** Something that is not as it should be. */

@@ -6,6 +6,9 @@ import { ColdkeepError, messageOf, systemCode } from "../errors.ts";
 /** SQLITE_CORRUPT and SQLITE_NOTADB (sqlite.org/rescode.html): the file is no sound database. */
 const DAMAGED: ReadonlySet<unknown> = new Set([11, 26]);
 
+/** How long another process may hold a database: runs that need no lock share the history. */
+const BUSY_MS = 2000;
+
 function isDamage(error: unknown): boolean {
   // A number that no program of ours wrote.
   if (systemCode(error) === "ERR_OUT_OF_RANGE") return true;
@@ -96,7 +99,7 @@ export class StateDatabase {
   }
 
   #open(): DatabaseSync {
-    const database = new DatabaseSync(this.#path);
+    const database = new DatabaseSync(this.#path, { timeout: BUSY_MS });
     try {
       database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
       database.exec(this.#schema);

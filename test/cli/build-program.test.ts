@@ -23,7 +23,7 @@ const verbs = COMMANDS.flatMap((each): [string, Command][] =>
 
 describe("the help", () => {
   test("of every verb ends with its exit codes and two examples that parse", () => {
-    expect(verbs.map(([name]) => name)).toEqual(["init", "backup", "list", "files", "show", "diff", "verify", "restore", "status", "doctor", "schedule print", "schedule install", "schedule remove", "schedule status", "kit print", "kit add-signer", "kit check", "host retire", "publish-program", "state rebuild", "config check", "config schema", "config show"]);
+    expect(verbs.map(([name]) => name)).toEqual(["init", "backup", "list", "files", "show", "diff", "verify", "restore", "status", "doctor", "schedule print", "schedule install", "schedule remove", "schedule status", "kit print", "kit add-signer", "kit check", "host retire", "publish-program", "state rebuild", "config check", "config schema", "config show", "notify test"]);
     for (const [name, command] of verbs) {
       const help = parseArgv([...name.split(" "), "--help"], COMMANDS, "1.2.3");
       expect(help, name).toMatchObject({ kind: "help" });
@@ -103,6 +103,6 @@ test("options reach the body with their types, from either side of the verb", as
   expect(parsed.flags).toEqual({ quiet: false, verbose: true, debug: true, json: true });
   expect(seen).toEqual([]);
   // The body above looks at nothing of its context.
-  expect(await parsed.run({} as CommandContext)).toBe(EXIT.partial);
+  expect(await parsed.run({ crash: new Promise<never>(() => {}) } as CommandContext)).toBe(EXIT.partial);
   expect(seen).toEqual([["a", "--one"], { takeOver: false, one: undefined, need: "-n", many: ["1", "2"], level: "low", json: true }]);
 });

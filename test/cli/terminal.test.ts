@@ -1,11 +1,19 @@
 import { PassThrough, Writable } from "node:stream";
 import { describe, expect, test } from "vitest";
-import { OutputClosed, ProcessTerminal } from "../../src/cli/terminal.ts";
+import { ProcessTerminal } from "../../src/cli/terminal.ts";
+import { OutputClosed } from "../../src/commands/terminal-port.ts";
+import { RunLog } from "../../src/engine/monitoring/run-log.ts";
+import { Secrets } from "../../src/policy/secrets.ts";
 
-function open(options: Partial<{ quiet: boolean; verbose: boolean; debug: boolean; json: boolean }> = {}) {
+function kept(): { log: RunLog; secrets: Secrets } {
+  const secrets = new Secrets({});
+  return { log: new RunLog("run", "backup", secrets), secrets };
+}
+
+function open(options: Partial<{ quiet: boolean; verbose: boolean; debug: boolean; json: boolean; toJournal: boolean }> = {}) {
   const stdout = new PassThrough();
   const stderr = new PassThrough();
-  const terminal = new ProcessTerminal({ stdout, stderr, quiet: false, verbose: false, debug: false, json: false, env: {}, ...options });
+  const terminal = new ProcessTerminal({ stdout, stderr, quiet: false, verbose: false, debug: false, json: false, env: {}, toJournal: false, ...kept(), ...options });
   const read = (stream: PassThrough): string => {
     const pieces: Uint8Array[] = [];
     for (let piece: unknown = stream.read(); piece instanceof Uint8Array; piece = stream.read()) pieces.push(piece);
@@ -87,7 +95,7 @@ describe("what never arrives", () => {
 describe("a stdout that cannot be written", () => {
   function failing(code: string) {
     const stdout = new Writable({ write: (_chunk, _encoding, done) => done(Object.assign(new Error(code), { code })) });
-    return new ProcessTerminal({ stdout, stderr: new PassThrough(), quiet: false, verbose: false, debug: false, json: false, env: {} });
+    return new ProcessTerminal({ stdout, stderr: new PassThrough(), quiet: false, verbose: false, debug: false, json: false, env: {}, toJournal: false, ...kept() });
   }
 
   test("whose reader has gone stops a listing, without an error to report", async () => {
@@ -104,4 +112,16 @@ describe("a stdout that cannot be written", () => {
     await terminal.flush();
     expect(terminal.outputError?.message).toBe("ENOSPC");
   });
+});
+
+test("the journal gets a priority before each line, also of hints and of continued text", () => {
+  const { terminal, out, err } = open({ toJournal: true, verbose: true, debug: true });
+  terminal.say("say");
+  terminal.status("status");
+  terminal.detail("detail");
+  terminal.warn("warn\nmore", "Do w.");
+  terminal.data("data");
+  terminal.fail({ code: "E_STORE", message: "m", hint: "Do h.", stack: "Error: m\n    at x" });
+  expect(err()).toBe("<6>say\n<6>status\n<7>detail\n<4>coldkeep: warning: warn\\nmore\n<4>coldkeep: hint: Do w.\n<3>coldkeep: error: m\n<3>coldkeep: hint: Do h.\n<3>  Error: m\n<3>  at x\n");
+  expect(out()).toBe("data\n");
 });

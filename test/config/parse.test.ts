@@ -54,6 +54,9 @@ test("a configuration becomes a value in bytes and milliseconds, with defaults",
     memoryBytes: null,
     readers: null,
     schedule: { at: "02:30", randomDelayMs: 2_700_000 },
+    notify: [],
+    metrics: null,
+    log: null,
   });
   const given = parseConfig(`${TEXT}copies: 2\ncompression: 19\nvolumeSize: 8MiB\nmemory: 1GiB\nreaders: 1\n`, "c.yaml");
   expect(given).toMatchObject({ copies: 2, compressionLevel: 19, volumeSizeBytes: 8 * MIB, memoryBytes: 1024 * MIB, readers: 1 });
@@ -153,7 +156,7 @@ test("what may be unusual is a size, a share below 100 %, and paths", () => {
 test("the JSON Schema knows every key, and no other", () => {
   const schema = configJsonSchema();
   expect(schema["additionalProperties"]).toBe(false);
-  expect(Object.keys(schema["properties"] ?? {})).toEqual(["vault", "host", "regions", "copies", "recipients", "signers", "sources", "state", "compression", "volumeSize", "memory", "readers", "objectives", "safety", "schedule"]);
+  expect(Object.keys(schema["properties"] ?? {})).toEqual(["vault", "host", "regions", "copies", "recipients", "signers", "sources", "state", "compression", "volumeSize", "memory", "readers", "safety", "schedule", "notify", "metrics", "log", "objectives"]);
   expect(schema["required"]).toEqual(["vault", "host", "regions", "recipients", "sources", "state"]);
 });
 

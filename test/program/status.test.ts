@@ -81,6 +81,25 @@ describe("of one host", () => {
     for (const line of stdout.split("\n")) expect(line.length).toBeLessThanOrEqual(80);
   });
 
+  test("what this machine remembers: verifications, a failed run since, and the figures for Prometheus", async () => {
+    const host = await setUpHost({ config: "objectives: {verifyEvery: 7d}" });
+    await host.backup([], { env: clockAt(START) });
+    expect(await statusOf(host, START + HOUR)).toMatchObject({ status: 4, document: { findings: [{ severity: "warn", message: expect.stringContaining("never verified") }] } });
+    await host.run(["verify", "--config", host.config], { env: clockAt(START + HOUR) });
+    expect(await statusOf(host, START + 2 * HOUR)).toMatchObject({ status: 0, document: { findings: [], verified: { checksum: expect.stringMatching(/^2027-03-01T03:30/) }, nextRun: null } });
+    expect((await statusOf(host, START + 9 * 24 * HOUR, ["--rpo", "30d"])).document.findings).toMatchObject([{ message: expect.stringContaining("last verified 8d") }]);
+
+    for (const region of ["a", "b"]) renameSync(host.region(region), `${host.region(region)}.away`);
+    expect((await host.backup([], { env: clockAt(START + 3 * HOUR) })).status).toBe(1);
+    for (const region of ["a", "b"]) renameSync(`${host.region(region)}.away`, host.region(region));
+    expect((await statusOf(host, START + 4 * HOUR)).document.findings).toMatchObject([{ severity: "warn", message: expect.stringContaining("the last backup failed") }]);
+    const { stdout } = await host.run(["status", "--prom", "--config", host.config], { env: clockAt(START + 4 * HOUR) });
+    expect(stdout).toMatch(/^coldkeep_good_archive_timestamp_seconds\{host="web1",vault="[0-9a-f]{32}"\} 18037338\d\d(\.\d+)?$/m);
+    expect(stdout).toMatch(/^coldkeep_findings\{.*severity="warn"\} 1$/m);
+    await host.backup([], { env: clockAt(START + 5 * HOUR) });
+    expect(await statusOf(host, START + 6 * HOUR)).toMatchObject({ status: 0 });
+  });
+
   test("a configuration that is none is UNKNOWN to Nagios, exit 3", async () => {
     const host = await setUpHost();
     expect(await nagios(host, START, join(host.dir, "missing.yaml"))).toMatchObject({ status: 3, stdout: expect.stringMatching(/^COLDKEEP UNKNOWN - /) });

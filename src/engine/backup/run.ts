@@ -33,6 +33,8 @@ export type BackupReport = {
   flags: Flag[];
   counts: ScanCounts;
   bytesStored: number;
+  /** What the archive needs in each region. */
+  archiveBytes: number;
   regions: Record<string, "complete" | "behind">;
   problems: Problem[];
   problemsTotal: number;
@@ -222,6 +224,7 @@ class BackupRun {
       flags,
       counts: report.counts,
       bytesStored,
+      archiveBytes: manifest?.header.totals.storedBytes ?? 0,
       regions: Object.fromEntries(config.regions.map(({ name }) => [name, names.has(name) ? "complete" : "behind"])),
       problems: report.problems,
       problemsTotal: report.problemsTotal,

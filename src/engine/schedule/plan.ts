@@ -1,5 +1,5 @@
 /** From a configuration and what stood on the command line to the files of a schedule. */
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { hostKeysDir } from "../../config/keys.ts";
 import type { LoadedConfig } from "../../config/load.ts";
 import { ColdkeepError } from "../../errors.ts";
@@ -41,7 +41,7 @@ export function planSchedule({ loaded, program, choices }: ScheduleOrder): Sched
     randomDelayMs: schedule.randomDelayMs,
     program,
     state: config.state,
-    writable: [hostKeysDir(dir), ...directoryRegions(loaded), ...SHARED_PATHS],
+    writable: [hostKeysDir(dir), ...directoryRegions(loaded), ...watchFolders(loaded), ...SHARED_PATHS],
     environmentFile: join(dir, ENVIRONMENT_FILE),
   };
   for (const word of [path, config.state, ...program, ...plan.writable]) refuseControls(word);
@@ -50,6 +50,11 @@ export function planSchedule({ loaded, program, choices }: ScheduleOrder): Sched
 
 function directoryRegions({ config }: LoadedConfig): string[] {
   return config.regions.map(({ url }) => parseRegionUrl(url)).flatMap((url) => (url.kind === "directory" ? [url.path] : []));
+}
+
+/** Where metrics and log go: the folders, because files are replaced and rotated. */
+function watchFolders({ config }: LoadedConfig): string[] {
+  return [config.metrics?.textfile, config.log?.file].flatMap((file) => (file === undefined ? [] : [dirname(file)]));
 }
 
 /** A line break would end the line of a unit or crontab and begin another. */
