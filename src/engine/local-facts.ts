@@ -52,7 +52,7 @@ export function readLocalFacts(loaded: LoadedConfig, program: readonly string[],
 
 function nextRun(loaded: LoadedConfig, program: readonly string[], nowMs: number): number | null {
   try {
-    const jobs = scheduleStatus({ loaded, choices: { user: null }, program: [...program] }, nowMs)?.jobs ?? [];
+    const jobs = scheduleStatus({ loaded, choices: { user: "root" }, program: [...program] }, nowMs)?.jobs ?? [];
     return jobs.find(({ job, isActive }) => job === "backup" && isActive)?.nextRunMs ?? null;
   } catch {
     // Files nobody may read here, or that are not ours, start no run that we know of.
