@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { parseConfig } from "../../src/config/parse.ts";
 import { configJsonSchema } from "../../src/config/schema.ts";
 import { looseSurroundings, surroundingsOf } from "../../src/config/surroundings.ts";
+import { DEFAULT_OBJECTIVES } from "../../src/policy/readiness.ts";
 import { ColdkeepError } from "../../src/errors.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
@@ -47,7 +48,7 @@ test("becomes targets with their defaults", () => {
     ],
     metrics: { textfile: "/srv/metrics/coldkeep.prom" },
     log: { file: "/var/log/coldkeep.log", level: "info" },
-    objectives: { rpoMs: 26 * 3_600_000 },
+    objectives: DEFAULT_OBJECTIVES,
   });
   expect(JSON.stringify(configJsonSchema())).toContain("headersFile");
 });
@@ -84,7 +85,7 @@ describe("of a configuration that cannot be loaded", () => {
   test("every section that is right by itself is understood", () => {
     const whole = surroundingsOf(parseConfig(TEXT + WATCHED, "c.yaml"));
     expect(loose(`${TEXT}${WATCHED}suorces: [/x]\n`)).toEqual({ ...whole, regions: [] });
-    expect(loose((TEXT + WATCHED).replace("host: web1", "host: Web 1").replace("26h", "26"))).toEqual({ ...whole, regions: [], host: null, objectives: { rpoMs: null } });
+    expect(loose((TEXT + WATCHED).replace("host: web1", "host: Web 1").replace("26h", "26"))).toEqual({ ...whole, regions: [], host: null, objectives: DEFAULT_OBJECTIVES });
     expect(loose((TEXT + WATCHED).replace("on: [success, fail]", "on: [sucess]"))).toMatchObject({ notify: [], metrics: whole.metrics });
   });
 
