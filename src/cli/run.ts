@@ -1,9 +1,11 @@
 /** One run of the program: command line → verb → exit status, with every failure reported in one way. */
 import { isSea } from "node:sea";
+import { isatty } from "node:tty";
 import type { CommandContext } from "../commands/command.ts";
 import { COMMANDS } from "../commands/registry.ts";
 import { ColdkeepError, EXIT, type ExitStatus, messageOf, systemCode } from "../errors.ts";
 import { type OutputFlags, parseArgv, type ParsedArgv } from "./build-program.ts";
+import { Questions } from "./questions.ts";
 import { type ErrorReport, OutputClosed, ProcessTerminal } from "./terminal.ts";
 
 const DEFECT_HINT = "This is a defect of coldkeep: run it again with --debug and report what it prints.";
@@ -29,14 +31,15 @@ export async function runProgram(argv: readonly string[], version: string): Prom
 }
 
 function openTerminal(flags: OutputFlags): ProcessTerminal {
-  return new ProcessTerminal({ stdout: process.stdout, stderr: process.stderr, env: process.env, ...flags });
+  const questions = isatty(0) ? new Questions(() => process.stdin) : undefined;
+  return new ProcessTerminal({ stdout: process.stdout, stderr: process.stderr, questions, env: process.env, ...flags });
 }
 
 /** How to report that the command line was not understood. */
 function guessFlags(argv: readonly string[]): OutputFlags {
   const end = argv.indexOf("--");
   const words = end < 0 ? argv : argv.slice(0, end);
-  return { quiet: false, verbose: false, debug: words.includes("--debug"), json: words.includes("--json") };
+  return { quiet: false, verbose: false, debug: words.includes("--debug"), json: words.includes("--json"), noColor: words.includes("--no-color") };
 }
 
 /** The first signal asks for an orderly end, the second ends the process at once. */

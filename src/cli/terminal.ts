@@ -4,9 +4,10 @@
  */
 import type { Writable } from "node:stream";
 import { printable, printableLines } from "../commands/printable.ts";
-import type { Terminal } from "../commands/terminal-port.ts";
+import type { Terminal, Tone, VerdictLine } from "../commands/terminal-port.ts";
 import { ColdkeepError, type ErrorCode, systemCode } from "../errors.ts";
 import { Progress } from "./progress.ts";
+import type { Questions } from "./questions.ts";
 
 export type OutputStream = Writable & { isTTY?: boolean; columns?: number };
 
@@ -17,6 +18,10 @@ export type TerminalOptions = {
   verbose: boolean;
   debug: boolean;
   json: boolean;
+  /** `--no-color`. */
+  noColor?: boolean;
+  /** Absent where standard input is no terminal. */
+  questions?: Questions | undefined;
   env: Readonly<Record<string, string | undefined>>;
 };
 
@@ -31,7 +36,12 @@ export class OutputClosed extends Error {
 }
 
 const SCHEMA_VERSION = 1;
+const COLORS: Record<Tone, number> = { good: 32, doubtful: 33, bad: 31 };
 const SECRETS = /(?:AGE-SECRET-KEY-|ed25519-secret:)[^\s"'\\]*/gi;
+
+function painted(text: string, color: number): string {
+  return `\x1b[${color}m${text}\x1b[0m`;
+}
 
 function withoutSecrets(text: string): string {
   return text.replace(SECRETS, "[a secret key]");
@@ -40,8 +50,10 @@ function withoutSecrets(text: string): string {
 export class ProcessTerminal implements Terminal {
   readonly isTerminal: boolean;
   readonly wantsJson: boolean;
+  readonly canAsk: boolean;
   readonly #options: TerminalOptions;
   readonly #color: boolean;
+  readonly #colorOut: boolean;
   readonly #progress: Progress | undefined;
   #closed = false;
   #outputError: Error | undefined;
@@ -51,7 +63,10 @@ export class ProcessTerminal implements Terminal {
     this.#options = options;
     this.isTerminal = options.stderr.isTTY === true;
     this.wantsJson = options.json;
-    this.#color = this.isTerminal && !options.env["NO_COLOR"] && options.env["TERM"] !== "dumb";
+    this.canAsk = this.isTerminal && options.questions !== undefined && !options.quiet && !options.json;
+    const mayColor = options.noColor !== true && !options.env["NO_COLOR"] && options.env["TERM"] !== "dumb";
+    this.#color = this.isTerminal && mayColor;
+    this.#colorOut = options.stdout.isTTY === true && mayColor;
     // A terminal may not know its width, as in some containers; the progress line would then never stop being cleared.
     const canProgress = this.isTerminal && (options.stderr.columns ?? 0) > 0 && options.env["TERM"] !== "dumb";
     this.#progress = canProgress && !options.quiet && !options.json ? new Progress(options.stderr) : undefined;
@@ -66,6 +81,17 @@ export class ProcessTerminal implements Terminal {
   data(text: string): void {
     if (this.#closed) throw new OutputClosed();
     this.#out(`${printableLines(withoutSecrets(text))}\n`);
+  }
+
+  report(lines: readonly (string | VerdictLine)[]): void {
+    if (this.#closed) throw new OutputClosed();
+    const safe = (text: string): string => printableLines(withoutSecrets(text));
+    const shown = (line: string | VerdictLine): string => {
+      if (typeof line === "string") return safe(line);
+      const word = this.#colorOut ? painted(safe(line.word), COLORS[line.tone]) : safe(line.word);
+      return `${safe(line.before)}${word}${safe(line.after)}`;
+    };
+    this.#out(`${lines.map(shown).join("\n")}\n`);
   }
 
   secretData(text: string): void {
@@ -96,6 +122,13 @@ export class ProcessTerminal implements Terminal {
     if (hint !== undefined) this.#err(hint, "hint", 36);
   }
 
+  async ask(question: string, signal: AbortSignal): Promise<string> {
+    const { questions } = this.#options;
+    if (questions === undefined) throw new ColdkeepError("E_INTERNAL", "a question was asked where nobody can answer");
+    this.#options.stderr.write(`${printable(withoutSecrets(question))} `);
+    return questions.answer(signal);
+  }
+
   progress(text: string): void {
     this.#progress?.update(printable(withoutSecrets(text)));
   }
@@ -120,6 +153,7 @@ export class ProcessTerminal implements Terminal {
   /** Takes the progress line away. */
   stop(): void {
     this.#progress?.stop();
+    this.#options.questions?.close();
   }
 
   /** Resolves when everything written has left the process, or cannot any more. */
@@ -140,7 +174,7 @@ export class ProcessTerminal implements Terminal {
   }
 
   #err(text: string, label?: string, color?: number): void {
-    const shown = label !== undefined && color !== undefined && this.#color ? `\x1b[${color}m${label}\x1b[0m` : label;
+    const shown = label !== undefined && color !== undefined && this.#color ? painted(label, color) : label;
     const line = `${shown === undefined ? "" : `coldkeep: ${shown}: `}${printable(withoutSecrets(text))}\n`;
     const write = (): void => {
       if (!this.#options.stderr.destroyed) this.#options.stderr.write(line);

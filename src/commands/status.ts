@@ -52,7 +52,7 @@ async function reportHost(context: CommandContext, { nagios }: StatusOptions, va
     return exitStatus;
   }
   if (terminal.wantsJson) terminal.json(statusDocument(status, objectives, nowMs));
-  else terminal.data(statusLines(status, objectives, nowMs).join("\n"));
+  else terminal.report(statusLines(status, objectives, nowMs));
   return exitStatusOf(status);
 }
 
