@@ -1,11 +1,12 @@
 /** The command line: the table of verbs → commander → one prepared verb. Nothing here prints, reads or writes. */
 import { Command as Program, CommanderError, Option } from "commander";
 import type { Command, CommandContext, CommandGroup, ExitCodes, GivenOptions } from "../commands/command.ts";
+import { flagNames, GLOBAL_FLAGS, HELP_FLAG, VERSION_FLAG } from "../commands/global-flags.ts";
 import { flagOf } from "../commands/options.ts";
 import { ColdkeepError, type ExitStatus } from "../errors.ts";
 import { didYouMean } from "../policy/closest.ts";
 
-export type OutputFlags = { quiet: boolean; verbose: boolean; debug: boolean; json: boolean; logFile: string | undefined };
+export type OutputFlags = { quiet: boolean; verbose: boolean; debug: boolean; json: boolean; noColor: boolean; logFile: string | undefined };
 
 /** What a command line asks for. `usage` is help that was not asked for: nothing was said of what to do. */
 export type ParsedArgv =
@@ -40,16 +41,14 @@ export function parseArgv(argv: readonly string[], commands: readonly (Command |
 }
 
 function newProgram(version: string, collect: (text: string) => void): Program {
-  return configure(new Program("coldkeep"))
+  const program = configure(new Program("coldkeep"))
     .configureOutput({ writeOut: collect, writeErr: collect, outputError: () => {} })
     .description("Cold backups of a server, encrypted to public keys, kept as identical copies in several regions.")
-    .version(version, "-V, --version", "print the version")
-    .option("-q, --quiet", "say nothing but warnings and errors")
-    .option("-v, --verbose", "say more")
-    .option("--log-file <FILE>", "also append to this file what is said, as lines of JSON")
-    .option("--debug", "with an error, print where in the program it arose")
-    .helpOption("-h, --help", "print this help")
+    .version(version, flagNames(VERSION_FLAG), VERSION_FLAG.help)
+    .helpOption(flagNames(HELP_FLAG), HELP_FLAG.help)
     .addHelpText("after", `\n${DOCS}`);
+  for (const flag of GLOBAL_FLAGS) program.option(flagNames(flag), flag.help);
+  return program;
 }
 
 /** Every program in the tree reports its own errors, so that suggestions come from its own words. */
@@ -89,7 +88,7 @@ function fullName(program: Program): string {
 type OnRun = (verb: string, command: Command, args: readonly string[], given: GivenOptions) => void;
 
 function addCommand(parent: Program, command: Command | CommandGroup, onRun: OnRun): void {
-  const program = configure(parent.command(command.name)).description(command.summary).helpOption("-h, --help", "print this help");
+  const program = configure(parent.command(command.name)).description(command.summary).helpOption(flagNames(HELP_FLAG), HELP_FLAG.help);
   if (command.subcommands !== undefined) {
     for (const each of command.subcommands) addCommand(program, each, onRun);
     return;
@@ -116,7 +115,7 @@ function givenOptions(program: Program): GivenOptions {
 
 function outputFlags(program: Program, given: GivenOptions): OutputFlags {
   const options = program.opts<Record<string, unknown>>();
-  const flags = { quiet: options["quiet"] === true, verbose: options["verbose"] === true, debug: options["debug"] === true, json: given["json"] !== undefined, logFile: typeof options["logFile"] === "string" ? options["logFile"] : undefined };
+  const flags = { quiet: options["quiet"] === true, verbose: options["verbose"] === true, debug: options["debug"] === true, json: given["json"] !== undefined, noColor: options["color"] === false, logFile: typeof options["logFile"] === "string" ? options["logFile"] : undefined };
   if (flags.quiet && flags.verbose) throw new ColdkeepError("E_USAGE", "--quiet and --verbose exclude each other", { hint: "Give one of the two." });
   return flags;
 }

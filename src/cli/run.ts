@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { fstatSync } from "node:fs";
 import { resolve } from "node:path";
 import { isSea } from "node:sea";
+import { isatty } from "node:tty";
 import type { CommandContext } from "../commands/command.ts";
 import { failureOf } from "../commands/failure.ts";
 import { COMMANDS } from "../commands/registry.ts";
@@ -11,6 +12,7 @@ import { RunLog } from "../engine/monitoring/run-log.ts";
 import { ColdkeepError, EXIT, type ExitStatus } from "../errors.ts";
 import { Secrets } from "../policy/secrets.ts";
 import { type OutputFlags, parseArgv, type ParsedArgv } from "./build-program.ts";
+import { Questions } from "./questions.ts";
 import { ProcessTerminal } from "./terminal.ts";
 
 /** Runs a command line to its end; everything written has left the process when this resolves. */
@@ -42,7 +44,8 @@ export async function runProgram(argv: readonly string[], version: string): Prom
 
 function openTerminal(flags: OutputFlags, log: RunLog, secrets: Secrets): ProcessTerminal {
   if (flags.logFile !== undefined) log.open(resolve(flags.logFile), flags.verbose ? "debug" : "info");
-  return new ProcessTerminal({ stdout: process.stdout, stderr: process.stderr, env: process.env, toJournal: isJournal(), log, secrets, ...flags });
+  const questions = isatty(0) ? new Questions(() => process.stdin) : undefined;
+  return new ProcessTerminal({ stdout: process.stdout, stderr: process.stderr, questions, env: process.env, toJournal: isJournal(), log, secrets, ...flags });
 }
 
 /** Whether stderr is the journal and not, say, a pipe of somebody who was started by systemd (systemd.exec(5)). */
@@ -61,7 +64,7 @@ function isJournal(): boolean {
 function guessFlags(argv: readonly string[]): OutputFlags {
   const end = argv.indexOf("--");
   const words = end < 0 ? argv : argv.slice(0, end);
-  return { quiet: false, verbose: false, debug: words.includes("--debug"), json: words.includes("--json"), logFile: undefined };
+  return { quiet: false, verbose: false, debug: words.includes("--debug"), json: words.includes("--json"), noColor: words.includes("--no-color"), logFile: undefined };
 }
 
 /** The first signal asks for an orderly end, the second ends the process at once. */

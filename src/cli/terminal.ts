@@ -4,12 +4,13 @@
  */
 import type { Writable } from "node:stream";
 import { printable, printableLines } from "../commands/printable.ts";
-import { type ErrorReport, OutputClosed, type Terminal } from "../commands/terminal-port.ts";
+import { type ErrorReport, OutputClosed, type Terminal, type Tone, type VerdictLine } from "../commands/terminal-port.ts";
 import type { LogLevel } from "../config/watch-schema.ts";
 import type { RunLog } from "../engine/monitoring/run-log.ts";
 import { ColdkeepError, systemCode } from "../errors.ts";
 import type { Secrets } from "../policy/secrets.ts";
 import { Progress } from "./progress.ts";
+import type { Questions } from "./questions.ts";
 
 export type OutputStream = Writable & { isTTY?: boolean; columns?: number };
 
@@ -20,6 +21,10 @@ export type TerminalOptions = {
   verbose: boolean;
   debug: boolean;
   json: boolean;
+  /** `--no-color`. */
+  noColor?: boolean;
+  /** Absent where standard input is no terminal. */
+  questions?: Questions | undefined;
   env: Readonly<Record<string, string | undefined>>;
   /** Whether stderr is the journal, which takes a priority before each line (sd-daemon(3)). */
   toJournal: boolean;
@@ -35,12 +40,19 @@ const COLORS = { warning: 33, hint: 36, error: 31 };
 type Label = keyof typeof COLORS;
 
 const SCHEMA_VERSION = 1;
+const TONES: Record<Tone, number> = { good: 32, doubtful: 33, bad: 31 };
+
+function painted(text: string, color: number): string {
+  return `\x1b[${color}m${text}\x1b[0m`;
+}
 
 export class ProcessTerminal implements Terminal {
   readonly isTerminal: boolean;
   readonly wantsJson: boolean;
+  readonly canAsk: boolean;
   readonly #options: TerminalOptions;
   readonly #color: boolean;
+  readonly #colorOut: boolean;
   readonly #progress: Progress | undefined;
   #closed = false;
   #outputError: Error | undefined;
@@ -50,7 +62,10 @@ export class ProcessTerminal implements Terminal {
     this.#options = options;
     this.isTerminal = options.stderr.isTTY === true;
     this.wantsJson = options.json;
-    this.#color = this.isTerminal && !options.env["NO_COLOR"] && options.env["TERM"] !== "dumb";
+    this.canAsk = this.isTerminal && options.questions !== undefined && !options.quiet && !options.json;
+    const mayColor = options.noColor !== true && !options.env["NO_COLOR"] && options.env["TERM"] !== "dumb";
+    this.#color = this.isTerminal && mayColor;
+    this.#colorOut = options.stdout.isTTY === true && mayColor;
     // A terminal may not know its width, as in some containers; the progress line would then never stop being cleared.
     const canProgress = this.isTerminal && (options.stderr.columns ?? 0) > 0 && options.env["TERM"] !== "dumb";
     this.#progress = canProgress && !options.quiet && !options.json ? new Progress(options.stderr) : undefined;
@@ -65,6 +80,17 @@ export class ProcessTerminal implements Terminal {
   data(text: string): void {
     if (this.#closed) throw new OutputClosed();
     this.#out(`${printableLines(this.#options.secrets.without(text))}\n`);
+  }
+
+  report(lines: readonly (string | VerdictLine)[]): void {
+    if (this.#closed) throw new OutputClosed();
+    const safe = (text: string): string => printableLines(this.#options.secrets.without(text));
+    const shown = (line: string | VerdictLine): string => {
+      if (typeof line === "string") return safe(line);
+      const word = this.#colorOut ? painted(safe(line.word), TONES[line.tone]) : safe(line.word);
+      return `${safe(line.before)}${word}${safe(line.after)}`;
+    };
+    this.#out(`${lines.map(shown).join("\n")}\n`);
   }
 
   secretData(text: string): void {
@@ -94,6 +120,13 @@ export class ProcessTerminal implements Terminal {
     this.#talk("warn", text, true, "warning", hint);
   }
 
+  async ask(question: string, signal: AbortSignal): Promise<string> {
+    const { questions } = this.#options;
+    if (questions === undefined) throw new ColdkeepError("E_INTERNAL", "a question was asked where nobody can answer");
+    this.#options.stderr.write(`${printable(this.#options.secrets.without(question))} `);
+    return questions.answer(signal);
+  }
+
   progress(text: string): void {
     this.#progress?.update(printable(this.#options.secrets.without(text)));
   }
@@ -116,6 +149,7 @@ export class ProcessTerminal implements Terminal {
   /** Takes the progress line away. */
   stop(): void {
     this.#progress?.stop();
+    this.#options.questions?.close();
   }
 
   /** Resolves when everything written has left the process, or cannot any more. */
@@ -146,7 +180,7 @@ export class ProcessTerminal implements Terminal {
 
   #err(level: LogLevel, text: string, label?: Label): void {
     const { stderr, secrets, toJournal } = this.#options;
-    const shown = label !== undefined && this.#color ? `\x1b[${COLORS[label]}m${label}\x1b[0m` : label;
+    const shown = label !== undefined && this.#color ? painted(label, COLORS[label]) : label;
     const line = `${toJournal ? `<${PRIORITY[level]}>` : ""}${shown === undefined ? "" : `coldkeep: ${shown}: `}${printable(secrets.without(text))}\n`;
     const write = (): void => {
       if (!stderr.destroyed) stderr.write(line);

@@ -6,9 +6,11 @@ import { EXIT, type ExitStatus } from "../errors.ts";
 import type { CommandContext } from "./command.ts";
 import { emitTo } from "./emit.ts";
 import { printable } from "./printable.ts";
+import type { Tone, VerdictLine } from "./terminal-port.ts";
 import type { DoctorOptions } from "./verb-options.ts";
 
 const WORDS: Record<Verdict, string> = { ok: "OK", warn: "WARN", fail: "FAIL" };
+const TONES: Record<Verdict, Tone> = { ok: "good", warn: "doubtful", fail: "bad" };
 
 export async function run(context: CommandContext, _args: readonly string[], options: DoctorOptions): Promise<ExitStatus> {
   const { terminal, env, uid, signal } = context;
@@ -17,12 +19,13 @@ export async function run(context: CommandContext, _args: readonly string[], opt
   const count = (verdict: Verdict): number => checks.filter((check) => check.verdict === verdict).length;
   const counts = { ok: count("ok"), warn: count("warn"), fail: count("fail") };
   if (terminal.wantsJson) terminal.json({ counts, checks });
-  else terminal.data([...checks.flatMap(linesOf), `${counts.ok} ok, ${counts.warn} to look at, ${counts.fail} failed`].join("\n"));
+  else terminal.report([...checks.flatMap(linesOf), `${counts.ok} ok, ${counts.warn} to look at, ${counts.fail} failed`]);
   if (counts.fail > 0) return EXIT.failed;
   return counts.warn > 0 ? EXIT.threshold : EXIT.done;
 }
 
-function linesOf({ name, verdict, message, hint }: Check): string[] {
-  const line = `${WORDS[verdict].padEnd(4)}  ${printable(name)}: ${printable(message)}`;
+function linesOf({ name, verdict, message, hint }: Check): (string | VerdictLine)[] {
+  const word = WORDS[verdict];
+  const line = { before: "", word, tone: TONES[verdict], after: `${" ".repeat(6 - word.length)}${printable(name)}: ${printable(message)}` };
   return hint === undefined || hint === "" ? [line] : [line, `      hint: ${printable(hint)}`];
 }

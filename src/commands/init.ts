@@ -1,43 +1,20 @@
-/** `coldkeep init`: the guided beginning, every answer of which has a flag. */
+/** `coldkeep init`: the beginning, in questions on a terminal, every answer of which has a flag. */
 import { existsSync } from "node:fs";
-import { hostname } from "node:os";
-import { basename, dirname, join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { configPath, defaultStateDir, loadConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
-import { initHost, type InitReport } from "../engine/init.ts";
+import { initHost, type InitOrder, type InitReport } from "../engine/init.ts";
+import { usualSources } from "../engine/machine-survey.ts";
 import { ColdkeepError, EXIT, type ExitStatus } from "../errors.ts";
-import { REGION_NAME } from "../format/kit.ts";
-import { isHostLabel } from "../format/object-key.ts";
 import type { CommandContext } from "./command.ts";
 import { emitTo } from "./emit.ts";
+import { defaultLabel, KIT_NAME, localRegions, parseLabel, parseRegion } from "./init-answers.ts";
+import { guideInit } from "./init-guide.ts";
 import type { InitOptions } from "./verb-options.ts";
 
-const ROOT_SOURCES = ["/etc", "/home", "/root", "/srv", "/opt", "/usr/local", "/var/lib", "/var/www", "/var/spool/cron"];
-const KIT_NAME = "coldkeep-kit.txt";
-
-function hostLabel(given: string | undefined): string {
-  const label = given ?? hostname().toLowerCase().replace(/[^a-z0-9.-]/g, "-").replace(/^[^a-z0-9]+/, "");
-  if (isHostLabel(label)) return label;
-  throw new ColdkeepError("E_USAGE", `"${label}" cannot be a host label`, { hint: "Give --host with small letters, digits, dots and dashes." });
-}
-
-function parseRegion(text: string): { name: string; url: string } {
-  const equals = text.indexOf("=");
-  const name = text.slice(0, Math.max(0, equals));
-  if (REGION_NAME.test(name)) return { name, url: text.slice(equals + 1) };
-  throw new ColdkeepError("E_USAGE", `"${text}" is not a region`, { hint: "Write NAME=URL, like usb=file:///mnt/usb/vault; names have small letters, digits and dashes." });
-}
-
-/** Two directories beside the state: enough to try everything, and no protection against the loss of this machine. */
-function localRegions(stateDir: string): { name: string; url: string }[] {
-  const folder = join(dirname(stateDir), basename(stateDir) === "coldkeep" ? "coldkeep-regions" : "regions");
-  return ["a", "b"].map((name) => ({ name, url: `file://${encodeURI(join(folder, name))}` }));
-}
-
-function defaultSources(context: CommandContext): string[] {
-  if (context.uid === 0) return ROOT_SOURCES.filter((path) => existsSync(path));
-  const home = context.env["HOME"];
-  if (home?.startsWith("/") === true) return [home];
+function defaultSources({ uid, env }: CommandContext): string[] {
+  const sources = usualSources(uid, env["HOME"]);
+  if (sources.length > 0) return sources;
   throw new ColdkeepError("E_USAGE", "--source is missing, and HOME is not set", { hint: "Give --source PATH." });
 }
 
@@ -46,24 +23,31 @@ function existing(path: string): Config | undefined {
   return existsSync(path) ? loadConfig(path).config : undefined;
 }
 
-export async function run(context: CommandContext, _args: readonly string[], options: InitOptions): Promise<ExitStatus> {
-  const { terminal } = context;
-  const path = configPath(options.config, context.env, context.uid);
-  const known = existing(path);
+/** Without questions: what the flags say, and what is usual. */
+function orderOf(context: CommandContext, options: InitOptions, path: string, known: Config | undefined): InitOrder {
   const stateDir = known?.state ?? defaultStateDir(path, context.uid);
-  const isLocal = options.region.length === 0 && known === undefined;
   const givenRegions = options.region.map(parseRegion);
-  const report = await initHost({
+  return {
     configPath: path,
-    host: options.host === undefined && known !== undefined ? known.host : hostLabel(options.host),
+    host: options.host === undefined && known !== undefined ? known.host : parseLabel(options.host ?? defaultLabel()),
     regions: givenRegions.length > 0 ? givenRegions : (known?.regions.map(({ name, url }) => ({ name, url })) ?? localRegions(stateDir)),
     sources: (options.source.length > 0 ? options.source.map((source) => resolve(context.cwd, source)) : (known?.sources.map((source) => source.path) ?? defaultSources(context))).map((source) => ({ path: source, exclude: [] })),
     recipients: [...options.recipient],
     stateDir,
     kitPath: resolve(context.cwd, options.kit ?? KIT_NAME),
     wantsKit: options.kit !== undefined,
-    emit: emitTo(terminal),
-  });
+    emit: emitTo(context.terminal),
+  };
+}
+
+export async function run(context: CommandContext, _args: readonly string[], options: InitOptions): Promise<ExitStatus> {
+  const { terminal } = context;
+  const path = configPath(options.config, context.env, context.uid);
+  const known = existing(path);
+  const isGuided = terminal.canAsk && !options.yes && known === undefined;
+  const { order, plan } = isGuided ? await guideInit(context, options, path) : { order: orderOf(context, options, path, known), plan: undefined };
+  const report = await initHost(order, plan);
+  const isLocal = !report.unchanged && JSON.stringify(order.regions) === JSON.stringify(localRegions(order.stateDir));
   if (terminal.wantsJson) terminal.json({ ...report });
   else tell(context, report, isLocal);
   if (isLocal) terminal.warn("both regions are directories on this machine: that is no off-site copy", "Give --region NAME=URL for places elsewhere, or edit the configuration.");

@@ -7,6 +7,8 @@ export type OptionSpec<Value> = {
   readonly placeholder?: string;
   readonly help: string;
   readonly required?: true;
+  /** All words it can be. */
+  readonly choices?: readonly string[];
   /** Makes the value of what stood on the command line, in order; `flag` is for messages. Throws E_USAGE. */
   read(given: readonly string[], flag: string): Value;
 };
@@ -70,7 +72,7 @@ export function choice<Word extends string>(words: readonly Word[], fallback: Wo
     if (word === undefined) throw usage(`${name} cannot be "${value}"`, `It is one of ${words.join(", ")}.${didYouMean(value, words)}`);
     return word;
   };
-  return { placeholder: words.join("|"), help: `${help} (default ${fallback})`, read };
+  return { placeholder: words.join("|"), choices: words, help: `${help} (default ${fallback})`, read };
 }
 
 /** A value with a form of its own; `parse` gives undefined for any other text. */

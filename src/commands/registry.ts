@@ -1,6 +1,7 @@
 /** The verbs in the order of the help. Bodies are loaded only when they run. */
 import { ColdkeepError, EXIT } from "../errors.ts";
 import { type Command, type CommandGroup, defineCommand } from "./command.ts";
+import { completionVerbs } from "./completion-verbs.ts";
 import { operatorVerbs } from "./operator-verbs.ts";
 import { scheduleVerbs } from "./schedule-verbs.ts";
 import * as options from "./verb-options.ts";
@@ -22,7 +23,7 @@ const init = defineCommand({
   options: options.INIT_OPTIONS,
   exitCodes: { [EXIT.done]: "set up, or already was", ...COMMON_EXITS, [EXIT.refused]: "refused: something is there that would have to be overwritten" },
   examples: [
-    ["coldkeep init", "two local directories as regions, to try it out"],
+    ["coldkeep init", "in questions; without a terminal, or with --yes, two local directories as regions, to try it out"],
     ["coldkeep init --region north=s3://bucket/vault?endpoint=https://s3.example.net --region usb=file:///mnt/usb/vault", "two regions of your own"],
   ],
   load: () => import("./init.ts"),
@@ -276,4 +277,5 @@ export const COMMANDS: readonly (Command | CommandGroup)[] = [
   state,
   config,
   notify,
+  completionVerbs(COMMON_EXITS, () => COMMANDS),
 ];

@@ -4,6 +4,7 @@ import type { ListedArchive } from "../engine/list-archives.ts";
 import type { Objectives, RegionState } from "../policy/readiness.ts";
 import { formatDuration, formatLocalTime, formatSize } from "../units.ts";
 import { printable } from "./printable.ts";
+import type { Tone, VerdictLine } from "./terminal-port.ts";
 
 /** Archives in the grid of regions: what 80 columns hold beside the longest name of a region. */
 const GRID_ARCHIVES = 14;
@@ -13,8 +14,12 @@ const LISTED_MAX = 100;
 
 const SYMBOLS: Record<RegionState, string> = { complete: "+", behind: "-", unreachable: "?" };
 
+type StatusVerdict = "READY" | "LOOK" | "AT RISK" | "RETIRED";
+
+const TONES: Record<StatusVerdict, Tone> = { READY: "good", RETIRED: "good", LOOK: "doubtful", "AT RISK": "bad" };
+
 /** READY, LOOK AT IT, AT RISK, RETIRED: never by colour alone. */
-export function verdictOf({ findings, retired }: HostStatus): "READY" | "LOOK" | "AT RISK" | "RETIRED" {
+export function verdictOf({ findings, retired }: HostStatus): StatusVerdict {
   if (findings.some(({ severity }) => severity === "critical")) return "AT RISK";
   if (findings.length > 0) return "LOOK";
   return retired === null ? "READY" : "RETIRED";
@@ -63,6 +68,11 @@ function growthRow(archives: readonly ListedArchive[], nowMs: number): string[] 
   return [row("growth", `${sign}${formatSize(Math.abs(grown.bytes))} in ${grown.days} days`)];
 }
 
+function findingLines({ severity, message, hint }: HostStatus["findings"][number]): (string | VerdictLine)[] {
+  const isCritical = severity === "critical";
+  return ["", { before: "", word: isCritical ? "CRITICAL" : "WARN", tone: isCritical ? "bad" : "doubtful", after: `  ${printable(message)}` }, `      hint: ${printable(hint)}`];
+}
+
 function localRows({ local }: HostStatus, nowMs: number): string[] {
   if (local.nextRunMs === undefined) return [];
   const verified = Object.entries(local.verified).map(([level, atMs]) => `${level} ${formatDuration(Math.max(0, nowMs - atMs))} ago`);
@@ -73,16 +83,16 @@ function localRows({ local }: HostStatus, nowMs: number): string[] {
   ];
 }
 
-export function statusLines(status: HostStatus, objectives: Objectives, nowMs: number): string[] {
+export function statusLines(status: HostStatus, objectives: Objectives, nowMs: number): (string | VerdictLine)[] {
   const { host, archives, findings, newestGood, retired } = status;
   return [
-    `${printable(host)}: ${verdictOf(status)}`,
+    { before: `${printable(host)}: `, word: verdictOf(status), tone: TONES[verdictOf(status)], after: "" },
     ...(retired === null ? [] : [row("retired", `${retired.at}: ${retired.reason}`)]),
     ...archiveRows(archives.find(({ id }) => id === newestGood), objectives, nowMs),
     ...gridRows(archives),
     ...localRows(status, nowMs),
     ...growthRow(archives, nowMs),
-    ...findings.flatMap(({ severity, message, hint }) => ["", `${severity === "critical" ? "CRITICAL" : "WARN"}  ${printable(message)}`, `      hint: ${printable(hint)}`]),
+    ...findings.flatMap(findingLines),
   ];
 }
 

@@ -58,7 +58,7 @@ async function reportHost(context: CommandContext, { nagios, prom }: StatusOptio
   }
   if (prom) terminal.data(formatStatusMetrics(status, objectives, vault.trust.vault).trimEnd());
   else if (terminal.wantsJson) terminal.json(statusDocument(status, objectives, nowMs));
-  else terminal.data(statusLines(status, objectives, nowMs).join("\n"));
+  else terminal.report(statusLines(status, objectives, nowMs));
   return exitStatusOf(status);
 }
 

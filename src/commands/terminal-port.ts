@@ -12,6 +12,11 @@ export class OutputClosed extends Error {
   }
 }
 
+export type Tone = "good" | "doubtful" | "bad";
+
+/** A line of data about one word, which has a colour where stdout is a terminal; the word alone says it all. */
+export type VerdictLine = { before: string; word: string; tone: Tone; after: string };
+
 export type Terminal = {
   /** Whether a person is watching: stderr is a terminal. */
   readonly isTerminal: boolean;
@@ -19,6 +24,8 @@ export type Terminal = {
   readonly wantsJson: boolean;
   /** Data for stdout: one or more lines. Names in it go through `printable` first: a newline here ends the line. */
   data(text: string): void;
+  /** Data with verdicts in it. */
+  report(lines: readonly (string | VerdictLine)[]): void;
   /** The same for the one thing that is meant to show secret keys: a kit being printed. */
   secretData(text: string): void;
   /** The one document of `--json`, on stdout; `schemaVersion` is added. Throws E_INTERNAL when called twice. */
@@ -31,6 +38,13 @@ export type Terminal = {
   detail(text: string): void;
   /** `coldkeep: warning: …`, and a `hint:` line; also with `-q`. */
   warn(text: string, hint?: string): void;
+  /** Whether a person can be asked: at a terminal, without `-q` and `--json`. */
+  readonly canAsk: boolean;
+  /**
+   * Asks on stderr and resolves to the answer, without blanks around it. Only where `canAsk`.
+   * Throws E_INTERRUPTED at the end of the input, and the signal's reason.
+   */
+  ask(question: string, signal: AbortSignal): Promise<string>;
   /** Replaces the progress line; shown on a terminal only, never with `-q` or `--json`. */
   progress(text: string): void;
   /** The end of a failed run: on stderr, and with `--json` as the one document, where none was printed yet. */

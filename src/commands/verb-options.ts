@@ -27,6 +27,7 @@ export const INIT_OPTIONS = {
   recipient: list("age1…", "public age key to encrypt to (default: a new one, its identity only in the kit)"),
   config: CONFIG,
   kit: text("FILE", "where to write the kit (default ./coldkeep-kit.txt)"),
+  yes: flag("ask nothing on a terminal: take what is usual where no flag says otherwise"),
   json: JSON_FLAG,
 } as const;
 

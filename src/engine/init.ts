@@ -52,7 +52,15 @@ export type InitReport = {
   unchanged: boolean;
 };
 
+/** All that is decided and made before the first byte is written; what stands in `configText` is what will be written. */
+export type InitPlan = { vault: string; existingKit: Kit | null; identity: Identity; configText: string };
+
 type Identity = { recipients: string[]; kit: Kit | null; operator: PinnedSigner | null };
+
+/** Public keys to encrypt to, known to be right. Throws E_KIT and its kin where one is not, and never repeats a secret one. */
+export async function checkRecipients(recipients: readonly string[]): Promise<string[]> {
+  return parseRecipients(recipients);
+}
 
 /** The one vault id the regions' markers name; null while none holds any. Throws E_REFUSED for two. */
 async function vaultOf(regions: readonly Region[]): Promise<string | null> {
@@ -116,26 +124,35 @@ async function prepareRegion(region: Region, vault: string, marker: Buffer): Pro
   if (now !== vault) throw new ColdkeepError("E_REFUSED", `region "${region.name}" became another vault at the same moment`, { hint: "Run `coldkeep init` again." });
 }
 
-/** Throws E_REFUSED when something would have to be overwritten, E_URL, E_CONFIG, StoreError. */
-export async function initHost(order: InitOrder): Promise<InitReport> {
-  if (existsSync(order.configPath)) return checkExisting(order);
-  const regions = await openRegions(order.regions.map(({ name, url }) => readerSpec(name, url)), order.emit);
-  try {
-    for (const region of regions) await region.store.create();
-    return await setUp(order, regions);
-  } finally {
-    closeRegions(regions);
-  }
-}
-
-async function setUp(order: InitOrder, regions: readonly Region[]): Promise<InitReport> {
+/** Decides everything, and writes nothing. `marked` is the vault the regions hold. Throws E_REFUSED, E_KIT, E_CONFIG. */
+export async function planInit(order: InitOrder, marked: string | null): Promise<InitPlan> {
   const existingKit = readKitFile(order.kitPath);
-  const marked = await vaultOf(regions);
   const vault = marked ?? existingKit?.vault ?? randomBytes(16).toString("hex");
   if (existingKit !== null && existingKit.vault !== vault) {
     throw new ColdkeepError("E_REFUSED", `${order.kitPath} is the kit of another vault`, { hint: "Name another file with --kit; a kit is never overwritten." });
   }
   const identity = await chooseIdentity(order, existingKit);
+  const { host, regions, sources, stateDir: state } = order;
+  const signers = identity.operator === null ? [] : [identity.operator];
+  return { vault, existingKit, identity, configText: formatConfig({ vault, host, regions, recipients: identity.recipients, signers, sources, state }) };
+}
+
+/** Follows `made`, or a plan made on the spot. Throws E_REFUSED when something would have to be overwritten, E_URL, E_CONFIG, StoreError. */
+export async function initHost(order: InitOrder, made?: InitPlan): Promise<InitReport> {
+  if (existsSync(order.configPath)) return checkExisting(order);
+  const regions = await openRegions(order.regions.map(({ name, url }) => readerSpec(name, url)), order.emit);
+  try {
+    for (const region of regions) await region.store.create();
+    const marked = await vaultOf(regions);
+    const plan = made ?? (await planInit(order, marked));
+    if (marked !== null && marked !== plan.vault) throw new ColdkeepError("E_REFUSED", `the regions became the vault ${marked} meanwhile`, { hint: "Run `coldkeep init` again." });
+    return await setUp(order, plan, regions, marked !== null);
+  } finally {
+    closeRegions(regions);
+  }
+}
+
+async function setUp(order: InitOrder, { vault, existingKit, identity, configText }: InitPlan, regions: readonly Region[], joined: boolean): Promise<InitReport> {
   const signer = await ensureKeys(order, identity.recipients);
   const recoverSha256 = readRecoveryFiles().find(({ key }) => key === "recover.sh")?.sha256;
   const programSha256 = await ownProgramSha256();
@@ -151,17 +168,8 @@ async function setUp(order: InitOrder, regions: readonly Region[]): Promise<Init
   }
   const marker = encodeVaultMarker(vault, new Date().toISOString());
   for (const region of regions) await prepareRegion(region, vault, marker);
-  const config = {
-    vault,
-    host: order.host,
-    regions: order.regions,
-    recipients: identity.recipients,
-    signers: identity.operator === null ? [] : [identity.operator],
-    sources: order.sources,
-    state: order.stateDir,
-  };
-  createExclusive(order.configPath, formatConfig(config), "configuration");
-  return { vault, host: order.host, config: order.configPath, regions: order.regions, recipients: identity.recipients, signerLine: signerLine(signer), kitWritten, kitHoldsIdentity: identity.kit !== null, joined: marked !== null, unchanged: false };
+  createExclusive(order.configPath, configText, "configuration");
+  return { vault, host: order.host, config: order.configPath, regions: order.regions, recipients: identity.recipients, signerLine: signerLine(signer), kitWritten, kitHoldsIdentity: identity.kit !== null, joined, unchanged: false };
 }
 
 /** The same call again: completes what is missing in the regions and refuses to change the configuration. */

@@ -4,7 +4,7 @@ import { ColdkeepError, messageOf } from "../errors.ts";
 import type { ListedObject } from "../format/manifest.ts";
 import { objectKey } from "../format/object-key.ts";
 import { MANIFEST_HEAD_BYTES, OBJECT_LIST_BYTES_MAX } from "../format/manifest.ts";
-import { MIB } from "../units.ts";
+import { formatSize, MIB } from "../units.ts";
 import type { Emit } from "./events.ts";
 import { eachOf, listObjects, type Manifest } from "./manifests.ts";
 import { ObjectSource } from "./object-source.ts";
@@ -82,6 +82,7 @@ async function copyObjects(region: Region, objects: readonly ListedObject[], cop
   const source = new ObjectSource(copy.host, others, copy.emit, copy.signal);
   let copiedBytes = 0;
   let copied = 0;
+  const total = objects.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const largest = Math.max(...objects.map(({ sizeBytes }) => sizeBytes));
   const atOnce = Math.min(COPIES_AT_ONCE, Math.max(1, Math.floor(COPY_BYTES_MAX / largest)));
   await eachOf(objects, atOnce, async (object) => {
@@ -89,7 +90,8 @@ async function copyObjects(region: Region, objects: readonly ListedObject[], cop
     await region.store.put(objectKey(copy.host, object.kind, object.id), bytes, { sha256: object.sha256, signal: copy.signal });
     copiedBytes += bytes.length;
     copied++;
-    copy.emit({ kind: "progress", text: `region "${region.name}": ${copied} of ${objects.length} objects copied` });
+    const work = { done: copiedBytes, total, bytes: copiedBytes };
+    copy.emit({ kind: "progress", text: `region "${region.name}": ${formatSize(copiedBytes)} of ${formatSize(total)} copied`, work, more: `${copied} of ${objects.length} objects` });
     copy.emit({ kind: "detail", message: `region "${region.name}": copied ${object.kind} ${object.id}` });
   });
   return copiedBytes;

@@ -82,9 +82,13 @@ class Verification {
   }
 
   #ground(pool: CheckerPool): CheckGround {
+    const regionBytes = this.#checked.reduce((sum, { object }) => sum + object.sizeBytes, 0);
     const onProgress = (): void => {
-      const parts = this.#tallies.filter(({ reason }) => reason === undefined).map((tally) => `${tally.region.name} ${tally.objectsChecked} of ${this.#checked.length} objects, ${formatSize(tally.bytesChecked)}`);
-      this.#order.emit({ kind: "progress", text: `checking: ${parts.join("; ")}` });
+      const tallies = this.#tallies.filter(({ reason }) => reason === undefined);
+      const bytes = tallies.reduce((sum, tally) => sum + tally.bytesChecked, 0);
+      const total = regionBytes * tallies.length;
+      const more = tallies.map((tally) => `${tally.region.name} ${tally.objectsChecked} of ${this.#checked.length} objects`).join(", ");
+      this.#order.emit({ kind: "progress", text: `${formatSize(bytes)} of ${formatSize(total)} checked`, work: { done: bytes, total, bytes }, more });
     };
     return { host: this.#host, pool, regions: this.#tallies.length, signal: this.#order.signal, onProgress };
   }

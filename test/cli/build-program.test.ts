@@ -23,7 +23,7 @@ const verbs = COMMANDS.flatMap((each): [string, Command][] =>
 
 describe("the help", () => {
   test("of every verb ends with its exit codes and two examples that parse", () => {
-    expect(verbs.map(([name]) => name)).toEqual(["init", "backup", "list", "files", "show", "diff", "verify", "restore", "status", "doctor", "schedule print", "schedule install", "schedule remove", "schedule status", "kit print", "kit add-signer", "kit check", "host retire", "publish-program", "state rebuild", "config check", "config schema", "config show", "notify test"]);
+    expect(verbs.map(([name]) => name)).toEqual(["init", "backup", "list", "files", "show", "diff", "verify", "restore", "status", "doctor", "schedule print", "schedule install", "schedule remove", "schedule status", "kit print", "kit add-signer", "kit check", "host retire", "publish-program", "state rebuild", "config check", "config schema", "config show", "notify test", "completion bash", "completion zsh", "completion fish"]);
     for (const [name, command] of verbs) {
       const help = parseArgv([...name.split(" "), "--help"], COMMANDS, "1.2.3");
       expect(help, name).toMatchObject({ kind: "help" });
@@ -100,7 +100,7 @@ test("options reach the body with their types, from either side of the verb", as
   });
   const parsed = parseArgv(["-v", "try", "a", "--many", "1", "--need=-n", "--debug", "--json", "--many", "2", "--", "--one"], [command], "1");
   if (parsed.kind !== "run") throw new Error(parsed.text);
-  expect(parsed.flags).toEqual({ quiet: false, verbose: true, debug: true, json: true });
+  expect(parsed.flags).toEqual({ quiet: false, verbose: true, debug: true, json: true, noColor: false });
   expect(seen).toEqual([]);
   // The body above looks at nothing of its context.
   expect(await parsed.run({ crash: new Promise<never>(() => {}) } as CommandContext)).toBe(EXIT.partial);

@@ -1,5 +1,6 @@
 import { PassThrough, Writable } from "node:stream";
 import { describe, expect, test } from "vitest";
+import { Questions } from "../../src/cli/questions.ts";
 import { ProcessTerminal } from "../../src/cli/terminal.ts";
 import { OutputClosed } from "../../src/commands/terminal-port.ts";
 import { RunLog } from "../../src/engine/monitoring/run-log.ts";
@@ -65,6 +66,73 @@ describe("what goes where", () => {
     expect(() => terminal.json({ a: 2 })).toThrow(/second/);
     terminal.fail({ code: "E_STORE", message: "m" });
     expect(out()).toBe('{"schemaVersion":1,"a":1}\n');
+  });
+});
+
+describe("colour", () => {
+  const lines = ["plain OK", { before: "web1: ", word: "AT RISK", tone: "bad", after: " \x1b[2J" }] as const;
+
+  function onTerminal(options: { noColor?: boolean; env?: Record<string, string>; stdoutToo?: boolean }) {
+    const stdout = Object.assign(new PassThrough(), { isTTY: options.stdoutToo ?? true });
+    const stderr = Object.assign(new PassThrough(), { isTTY: true });
+    const terminal = new ProcessTerminal({ stdout, stderr, quiet: false, verbose: false, debug: false, json: false, noColor: options.noColor ?? false, env: options.env ?? {}, toJournal: false, ...kept() });
+    terminal.report(lines);
+    terminal.warn("w");
+    return { out: String(stdout.read()), err: String(stderr.read()) };
+  }
+
+  test("is for the word alone, and the word is there without it", () => {
+    const { out, err } = onTerminal({});
+    expect(out).toBe("plain OK\nweb1: \x1b[31mAT RISK\x1b[0m \\u001b[2J\n");
+    expect(err).toBe("coldkeep: \x1b[33mwarning\x1b[0m: w\n");
+  });
+
+  test.each([
+    ["NO_COLOR", { env: { NO_COLOR: "1" } }],
+    ["TERM=dumb", { env: { TERM: "dumb" } }],
+    ["--no-color", { noColor: true }],
+  ])("is left out for %s", (_name, options) => {
+    expect(onTerminal(options)).toEqual({ out: "plain OK\nweb1: AT RISK \\u001b[2J\n", err: "coldkeep: warning: w\n" });
+  });
+
+  test("does not go into a file, though a person is watching", () => {
+    expect(onTerminal({ stdoutToo: false }).out).toBe("plain OK\nweb1: AT RISK \\u001b[2J\n");
+  });
+});
+
+describe("a question", () => {
+  function asking(options: Partial<{ quiet: boolean; json: boolean }> = {}) {
+    const input = new PassThrough();
+    const stderr = Object.assign(new PassThrough(), { isTTY: true });
+    const questions = new Questions(() => input);
+    const terminal = new ProcessTerminal({ stdout: new PassThrough(), stderr, quiet: false, verbose: false, debug: false, json: false, env: {}, questions, toJournal: false, ...kept(), ...options });
+    return { input, stderr, terminal };
+  }
+
+  test("goes to stderr, and each takes the next line", async () => {
+    const { input, stderr, terminal } = asking();
+    const { signal } = new AbortController();
+    input.write("  one \ntwo\n");
+    expect([await terminal.ask("First?", signal), await terminal.ask("Second?", signal)]).toEqual(["one", "two"]);
+    expect(String(stderr.read()) + String(stderr.read())).toBe("First? Second? ");
+    input.end();
+    await expect(terminal.ask("Third?", signal)).rejects.toMatchObject({ code: "E_INTERRUPTED" });
+  });
+
+  test("ends with the signal", async () => {
+    const { terminal } = asking();
+    const controller = new AbortController();
+    const answer = terminal.ask("First?", controller.signal);
+    controller.abort(new Error("stop"));
+    await expect(answer).rejects.toThrow("stop");
+    terminal.stop();
+  });
+
+  test("is for people: not with -q, not with --json, not without a terminal", () => {
+    expect(asking().terminal.canAsk).toBe(true);
+    expect(asking({ quiet: true }).terminal.canAsk).toBe(false);
+    expect(asking({ json: true }).terminal.canAsk).toBe(false);
+    expect(open().terminal.canAsk).toBe(false);
   });
 });
 

@@ -23,6 +23,8 @@ export type ProgramOptions = {
   env?: Record<string, string>;
   /** Sent to standard input; without it, input is /dev/null. */
   input?: string | Uint8Array;
+  /** Standard input stays open, for the test to write to. */
+  typing?: true;
   /** After this time the program is killed and the promise rejects. Default: 60,000. */
   timeoutMs?: number;
   /** Runs as this user and group, without others (root only). The checkout must be readable for it. */
@@ -107,7 +109,7 @@ export function startColdkeep(args: string[], options: ProgramOptions = {}): Run
     cwd: options.cwd ?? home,
     env: bareEnvironment(home, options),
     detached: true,
-    stdio: [options.input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
+    stdio: [options.input === undefined && !options.typing ? "ignore" : "pipe", "pipe", "pipe"],
     ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
   });
   const pieces = { stdout: [] as Buffer[], stderr: [] as Buffer[] };
@@ -145,7 +147,7 @@ export function startColdkeep(args: string[], options: ProgramOptions = {}): Run
   });
   // A program may end without reading its input; the broken pipe is its right.
   child.stdin?.on("error", () => undefined);
-  child.stdin?.end(options.input);
+  if (!options.typing) child.stdin?.end(options.input);
   afterUse(() => killGroup(child));
   return { child, result, output: () => ({ stdout: text("stdout"), stderr: text("stderr") }) };
 }

@@ -13,6 +13,7 @@ import { type KnownObject, RunState } from "../../state/run-state.ts";
 import { statePaths } from "../../state/state-paths.ts";
 import { parseRegionUrl } from "../../storage/region-url.ts";
 import { formatSize } from "../../units.ts";
+import type { EngineEvent } from "../events.ts";
 import type { HostSetup } from "../host-setup.ts";
 import type { Manifest } from "../manifests.ts";
 import { closeRegions, type Region } from "../region.ts";
@@ -154,7 +155,7 @@ class BackupRun {
       nextTargetBytes: () => volumeTargetBytes(config.volumeSizeBytes, (base?.manifest.objects.length ?? 0) + this.#written.size),
       store: (volume, confirmed) => this.#store(volume, confirmed),
       onScan: (message) => {
-        if (message.kind === "progress") this.#order.emit({ kind: "progress", text: progressText(message.counts) });
+        if (message.kind === "progress") this.#order.emit(progressOf(message.counts, base?.manifest.header.totals.sourceBytes ?? null));
         else this.#order.emit({ kind: "warning", message: `${message.problem.path}: ${message.problem.message} (${message.problem.code})` });
       },
     }, this.#scouts);
@@ -244,9 +245,13 @@ function exitStatusOf(status: ExitStatus, flags: readonly Flag[]): ExitStatus {
   return status === EXIT.done && flags.length > 0 ? EXIT.threshold : status;
 }
 
-function progressText(counts: ScanCounts): string {
+/** What the archive before came to is the best guess at what this one will. */
+function progressOf(counts: ScanCounts, usualBytes: number | null): EngineEvent {
+  const { sourceBytes, bytesRead, entries } = counts;
+  const whole = usualBytes === null || sourceBytes > usualBytes ? "" : ` of about ${formatSize(usualBytes)}`;
   const changed = counts.filesNew + counts.filesChanged;
-  return `${counts.entries} entries, ${changed} new or changed, ${formatSize(counts.bytesRead)} read, ${formatSize(counts.bytesPacked)} packed`;
+  const more = `${entries} entries, ${changed} new or changed, ${formatSize(bytesRead)} read, ${formatSize(counts.bytesPacked)} packed`;
+  return { kind: "progress", text: `${formatSize(sourceBytes)}${whole}`, work: { done: sourceBytes, total: usualBytes, bytes: bytesRead }, more };
 }
 
 function interrupted(checkpoint?: string): ColdkeepError {

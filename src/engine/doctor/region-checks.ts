@@ -48,7 +48,7 @@ async function checkReading(name: string, region: Region, { vault, host, signers
 }
 
 /** Puts a small object twice, reads it back, and tries what this host's credentials should not allow. */
-async function checkWriting(named: (what: string) => string, region: Region, { host, writer, signal }: RegionChecks): Promise<Check[]> {
+export async function checkWriting(named: (what: string) => string, region: Region, { host, writer, signal }: Pick<RegionChecks, "host" | "writer" | "signal">): Promise<Check[]> {
   const key = probeKey(host, writer);
   const bytes = Buffer.from(`coldkeep doctor of ${host}\n`);
   const put = { sha256: sha256Hex(bytes), signal };

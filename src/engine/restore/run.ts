@@ -113,7 +113,8 @@ async function unpack(unpacking: Unpacking): Promise<RestoreReport> {
   const setup = { target, archiveId: seen.id, planDir: journal.planDir, numericOwner, merge: merge || journal.isResumed };
   const onListDone = ({ object, list }: UnpackTask): void => {
     if (object !== null) journal.noteDone(list);
-    emit({ kind: "progress", text: `${crew.totals.files} files, ${formatSize(crew.totals.bytes)} of ${formatSize(plan.bytes)} written` });
+    const { bytes, files } = crew.totals;
+    emit({ kind: "progress", text: `${formatSize(bytes)} of ${formatSize(plan.bytes)}`, work: { done: bytes, total: plan.bytes, bytes }, more: `${files} files written` });
   };
   const stop = (): void => crew.fail(signal.reason);
   signal.addEventListener("abort", stop, { once: true });
