@@ -8,13 +8,15 @@ const MARGIN = 3;
 
 export class Progress {
   readonly #stream: ProgressStream;
+  readonly #hasColor: boolean;
   #spinner: Ora | undefined;
   #text = "";
   #loading = false;
   #stopped = false;
 
-  constructor(stream: ProgressStream) {
+  constructor(stream: ProgressStream, hasColor: boolean) {
     this.#stream = stream;
+    this.#hasColor = hasColor;
   }
 
   /** Shows `text` in place of what was shown. */
@@ -32,7 +34,7 @@ export class Progress {
     const { default: ora } = await import("ora");
     if (this.#stopped) return;
     // Standard input stays as it is: in raw mode Ctrl-C would have to wait for the event loop.
-    this.#spinner = ora({ text: this.#text, stream: this.#stream, discardStdin: false, isEnabled: true }).start();
+    this.#spinner = ora({ text: this.#text, stream: this.#stream, discardStdin: false, isEnabled: true, color: this.#hasColor ? "cyan" : false }).start();
   }
 
   /** Lets another line onto the terminal: the progress line gives way and comes back below it. */

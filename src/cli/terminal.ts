@@ -68,7 +68,7 @@ export class ProcessTerminal implements Terminal {
     this.#colorOut = options.stdout.isTTY === true && mayColor;
     // A terminal may not know its width, as in some containers; the progress line would then never stop being cleared.
     const canProgress = this.isTerminal && (options.stderr.columns ?? 0) > 0 && options.env["TERM"] !== "dumb";
-    this.#progress = canProgress && !options.quiet && !options.json ? new Progress(options.stderr) : undefined;
+    this.#progress = canProgress && !options.quiet && !options.json ? new Progress(options.stderr, this.#color) : undefined;
     options.stdout.on("error", (error) => {
       this.#closed = true;
       if (systemCode(error) !== "EPIPE") this.#outputError ??= error;

@@ -25,7 +25,7 @@ const KNOWN: readonly { find: string; what: string; remark?: string }[] = [
   { find: "/var/lib/valkey", what: "Valkey", remark: `${DUMP} (valkey-cli --rdb FILE)` },
   { find: "/var/lib/ldap", what: "OpenLDAP", remark: `${DUMP} (slapcat)` },
   { find: "/var/lib/influxdb", what: "InfluxDB", remark: `${DUMP} (influx backup)` },
-  { find: "/var/lib/elasticsearch", what: "Elasticsearch", remark: "its files come back only through its own export: archive that" },
+  { find: "/var/lib/elasticsearch", what: "Elasticsearch", remark: "copied files do not come up again: let it export into a directory that is archived" },
   { find: "/var/lib/docker/volumes", what: "Docker's volumes", remark: "a database in a volume needs a dump too; images are better pulled again: exclude /var/lib/docker/overlay2" },
   { find: "/var/lib/containers/storage/volumes", what: "Podman's volumes", remark: "a database in a volume needs a dump too" },
   { find: "/var/lib/libvirt/images", what: "disks of virtual machines", remark: "a disk copied while its machine runs may be inconsistent: better archive inside the machine" },

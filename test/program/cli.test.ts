@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { runColdkeep, startColdkeep, tempDir, waitUntil } from "../support/program.ts";
+import { onTerminal } from "../support/terminal-session.ts";
 
 const RECIPIENT = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
 const VERSION: unknown = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")).version;
@@ -104,27 +105,26 @@ describe("the ways a run ends", () => {
 });
 
 describe("on a terminal", () => {
-  const withColumns = (columns: number): string[] => ["bash", "-c", `exec script -qec "stty cols ${columns}; $(printf "%q " "$@")" /dev/null`, "bash"];
-  const onTerminal = withColumns(80);
+  const wrapper = onTerminal(80);
   const args = ["config", "show", "--config", "/nonexistent/c.yaml"];
 
   test("errors are coloured, but for NO_COLOR", async () => {
-    const colored = await runColdkeep(args, { wrapper: onTerminal, env: { TERM: "xterm" } });
+    const colored = await runColdkeep(args, { wrapper, env: { TERM: "xterm" } });
     expect(colored.stdout).toContain("coldkeep: \x1b[31merror\x1b[0m: there is no configuration");
-    const plain = await runColdkeep(args, { wrapper: onTerminal, env: { TERM: "xterm", NO_COLOR: "1" } });
+    const plain = await runColdkeep(args, { wrapper, env: { TERM: "xterm", NO_COLOR: "1" } });
     expect(plain.stdout).toContain("coldkeep: error: there is no configuration");
     expect(plain.stdout).not.toContain("\x1b[3");
   });
 
   test("progress shows, and with -q or --json it does not", async () => {
     const config = writeConfig(tempDir(), "  - /usr");
-    const run = (...more: string[]) => runColdkeep(["config", "check", "--config", config, ...more], { wrapper: onTerminal, env: { TERM: "xterm" } });
+    const run = (...more: string[]) => runColdkeep(["config", "check", "--config", config, ...more], { wrapper, env: { TERM: "xterm" } });
     const shown = (await run()).stdout;
     expect(shown).toMatch(/\/usr: \d+ entries/);
     expect(shown).toContain("\x1b[?25l");
     expect((await run("-q")).stdout).not.toContain("\x1b[?25l");
     expect((await run("--json")).stdout).not.toContain("\x1b[?25l");
-    const blind = await runColdkeep(["config", "check", "--config", config], { wrapper: withColumns(0), env: { TERM: "xterm" } });
+    const blind = await runColdkeep(["config", "check", "--config", config], { wrapper: onTerminal(0), env: { TERM: "xterm" } });
     expect(blind.stdout).not.toContain("\x1b[?25l");
   });
 });
