@@ -35,7 +35,7 @@ export default defineConfig({
           exclude: [serverTests],
           testTimeout: 120_000,
           hookTimeout: 60_000,
-          maxWorkers: 2,
+          maxWorkers: 3,
         },
       },
       {

@@ -1,7 +1,8 @@
 /** `coldkeep kit …`: printing the kit, adding to it, and proving that it opens the archives. */
 import { resolve } from "node:path";
 import { checkKitFor, type KitCheck } from "../engine/kit-check.ts";
-import { addSigner, findCredentials, requireKit, writePage } from "../engine/kit-edit.ts";
+import { addSigner, findCredentials, requireKit } from "../engine/kit-edit.ts";
+import { writePage } from "../engine/new-page.ts";
 import { OpenVault } from "../engine/open-vault.ts";
 import { ColdkeepError, EXIT, type ExitStatus } from "../errors.ts";
 import { formatKit, parseSignerLine, signerLine } from "../format/kit.ts";

@@ -171,6 +171,20 @@ const status = defineCommand({
   load: () => import("./status.ts"),
 });
 
+const report = defineCommand({
+  name: "report",
+  summary: "account for a period: what could have been lost, sizes, regions, proofs, incidents",
+  options: options.REPORT_OPTIONS,
+  conflicts: [...READING_CONFLICTS, ["html", "json"], ["to", "json"]],
+  check: (_args, given) => options.checkReading(given),
+  exitCodes: { [EXIT.done]: "reported, whatever it says", ...COMMON_EXITS, [EXIT.refused]: `${NOT_TRUSTED}, or the file is there already` },
+  examples: [
+    ["coldkeep report --html --to report.html", "a page for whoever asks"],
+    ["coldkeep report --json --period 30d", "the same facts for a program"],
+  ],
+  load: () => import("./report.ts"),
+});
+
 const doctor = defineCommand({
   name: "doctor",
   summary: "check everything the next run depends on, a line each",
@@ -271,6 +285,7 @@ export const COMMANDS: readonly (Command | CommandGroup)[] = [
   verify,
   restore,
   status,
+  report,
   doctor,
   scheduleVerbs(COMMON_EXITS),
   ...operatorVerbs(COMMON_EXITS, NOT_TRUSTED),

@@ -1,18 +1,15 @@
 /** `coldkeep status`: one screen on whether this host could be restored tonight; `--fleet`: a line for every host. */
-import type { LoadedConfig } from "../config/load.ts";
 import { fleetStatus } from "../engine/fleet.ts";
-import { NOTHING_LOCAL, readLocalFacts } from "../engine/local-facts.ts";
 import { formatStatusMetrics } from "../engine/monitoring/status-metrics.ts";
 import { hostStatus, type HostStatus } from "../engine/status.ts";
 import type { OpenVault } from "../engine/open-vault.ts";
 import { ColdkeepError, EXIT, type ExitStatus } from "../errors.ts";
-import { requiredCopies } from "../policy/copies.ts";
-import { DEFAULT_OBJECTIVES, type Objectives } from "../policy/readiness.ts";
+import type { Objectives } from "../policy/readiness.ts";
 import type { CommandContext } from "./command.ts";
 import { emitTo } from "./emit.ts";
 import { fleetDocument, fleetLines, isSilent } from "./fleet-text.ts";
 import { openVault } from "./open.ts";
-import { ownConfig } from "./own-config.ts";
+import { localFactsFor, promised, type Promised } from "./promised.ts";
 import { NAGIOS_UNKNOWN, nagiosLine } from "./status-nagios.ts";
 import { statusDocument, statusLines } from "./status-text.ts";
 import type { StatusOptions } from "./verb-options.ts";
@@ -34,22 +31,11 @@ async function report(context: CommandContext, options: StatusOptions): Promise<
   return options.fleet ? reportFleet(context, vault, promise.objectives) : reportHost(context, options, vault, promise);
 }
 
-type Promised = { objectives: Objectives; copies: number; loaded: LoadedConfig | null };
-
-/** What the host's own configuration promises; a kit knows of no promise, so the usual one is taken. */
-function promised(context: CommandContext, options: StatusOptions, vault: OpenVault): Promised {
-  const hasConfig = options.kit === undefined && options.signer.length === 0;
-  const loaded = hasConfig ? ownConfig(context, options.config) : null;
-  const objectives = loaded?.config.objectives ?? DEFAULT_OBJECTIVES;
-  return { objectives: { ...objectives, rpoMs: options.rpo ?? objectives.rpoMs }, copies: loaded?.config.copies ?? requiredCopies(undefined, vault.regions.length), loaded };
-}
-
 async function reportHost(context: CommandContext, { nagios, prom }: StatusOptions, vault: OpenVault, { objectives, copies, loaded }: Promised): Promise<ExitStatus> {
   const { terminal, signal } = context;
   const nowMs = context.now();
   const host = vault.host();
-  // What this machine remembers is about the host whose configuration it has.
-  const local = loaded?.config.host === host ? readLocalFacts(loaded, context.program, nowMs) : NOTHING_LOCAL;
+  const local = localFactsFor(context, loaded, host, nowMs);
   const status = await hostStatus(vault, host, { copies, objectives, local, nowMs, emit: emitTo(terminal), signal });
   if (nagios) {
     const { line, exitStatus } = nagiosLine(status, objectives, nowMs);

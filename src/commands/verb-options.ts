@@ -91,6 +91,12 @@ export const STATUS_OPTIONS = {
   prom: flag("figures for Prometheus, read from the regions"),
   nagios: flag("one line and the exit codes of a Nagios plugin"),
 } as const;
+export const REPORT_OPTIONS = {
+  ...READING,
+  period: parsed("TIME", "how far back (default 90d)", durationMs, "Give a duration like 30d."),
+  html: flag("a page in itself, light and dark, for screen and paper (this is the default)"),
+  to: text("FILE", "write the page into a new file that only you can read, instead of stdout"),
+} as const;
 export const HOST_RETIRE_OPTIONS = {
   kit: requiredText("FILE", "kit that holds the operator's key"),
   reason: text("TEXT", "why, for those who read the record"),
@@ -155,6 +161,7 @@ export type RestoreOptions = OptionsOf<typeof RESTORE_OPTIONS>;
 export type PublishProgramOptions = OptionsOf<typeof PUBLISH_PROGRAM_OPTIONS>;
 export type StateRebuildOptions = OptionsOf<typeof STATE_REBUILD_OPTIONS>;
 export type StatusOptions = OptionsOf<typeof STATUS_OPTIONS>;
+export type ReportOptions = OptionsOf<typeof REPORT_OPTIONS>;
 export type HostRetireOptions = OptionsOf<typeof HOST_RETIRE_OPTIONS>;
 export type KitPrintOptions = OptionsOf<typeof KIT_PRINT_OPTIONS>;
 export type KitAddSignerOptions = OptionsOf<typeof KIT_ADD_SIGNER_OPTIONS>;

@@ -1,7 +1,7 @@
 /** Changes to a kit that is there: what is added goes into the same file, whole or not at all. */
 import { readKitFile } from "../config/kit-file.ts";
-import { createFileExclusive, writeFileDurable } from "../disk/atomic-write.ts";
-import { ColdkeepError, messageOf, systemCode } from "../errors.ts";
+import { writeFileDurable } from "../disk/atomic-write.ts";
+import { ColdkeepError } from "../errors.ts";
 import { formatKit, type Kit, type KitCredentials, type PinnedSigner, signerLine } from "../format/kit.ts";
 import { resolveCredentials } from "../storage/credentials.ts";
 import { parseRegionUrl } from "../storage/region-url.ts";
@@ -20,16 +20,6 @@ export function addSigner(path: string, signer: PinnedSigner, now: Date): boolea
   const text = formatKit({ ...kit, signers: [...kit.signers, signer] }, { createdAt: now.toISOString() });
   writeFileDurable(path, Buffer.from(text), 0o600);
   return true;
-}
-
-/** Writes a printed kit into a new file for its owner alone. Throws E_REFUSED when something is there, E_DISK. */
-export function writePage(path: string, text: string): void {
-  try {
-    createFileExclusive(path, Buffer.from(text.endsWith("\n") ? text : `${text}\n`), 0o600);
-  } catch (cause) {
-    if (systemCode(cause) === "EEXIST") throw new ColdkeepError("E_REFUSED", `${path} is there already`, { hint: "Name another file: nothing is overwritten." });
-    throw new ColdkeepError("E_DISK", `cannot write ${path}: ${messageOf(cause)}`, { cause });
-  }
 }
 
 /** The keys this machine would use for each S3 region of the kit. Throws E_CREDENTIALS for a region whose keys only a provider's chain knows. */
