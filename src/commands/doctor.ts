@@ -15,7 +15,7 @@ const TONES: Record<Verdict, Tone> = { ok: "good", warn: "doubtful", fail: "bad"
 export async function run(context: CommandContext, _args: readonly string[], options: DoctorOptions): Promise<ExitStatus> {
   const { terminal, env, uid, signal } = context;
   const loaded = loadConfig(configPath(options.config, env, uid));
-  const checks = await examine({ loaded, env, uid, emit: emitTo(terminal), signal });
+  const checks = await examine({ loaded, env, uid, program: context.program, nowMs: context.now(), emit: emitTo(terminal), signal });
   const count = (verdict: Verdict): number => checks.filter((check) => check.verdict === verdict).length;
   const counts = { ok: count("ok"), warn: count("warn"), fail: count("fail") };
   if (terminal.wantsJson) terminal.json({ counts, checks });

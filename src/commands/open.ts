@@ -22,8 +22,8 @@ async function authorityOf(context: CommandContext, options: ReadingOptions): Pr
   return { kind: "config", loaded: ownConfig(context, options.config) };
 }
 
-/** Opens what the options name. The caller closes it. Throws E_CONFIG, E_KIT, E_REGION, E_USAGE. */
-export async function openVault(context: CommandContext, options: ReadingOptions): Promise<OpenVault> {
+/** Opens what the options name, without the regions that answer late, unless it `waitsForAll`. The caller closes it. Throws E_CONFIG, E_KIT, E_REGION, E_USAGE. */
+export async function openVault(context: CommandContext, options: ReadingOptions, waitsForAll = false): Promise<OpenVault> {
   const authority = await authorityOf(context, options);
-  return OpenVault.open({ authority, region: options.region, host: options.host, emit: emitTo(context.terminal), signal: context.signal });
+  return OpenVault.open({ authority, region: options.region, host: options.host, waitsForAll, emit: emitTo(context.terminal), signal: context.signal });
 }

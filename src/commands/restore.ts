@@ -50,7 +50,8 @@ function tell({ terminal }: CommandContext, report: RestoreReport): void {
     terminal.warn(`not given back: ${what} of ${count} ${count === 1 ? "entry" : "entries"}, like ${examples.slice(0, 3).join(", ")}`);
   }
   const proven = report.bytes - report.bytesWritten;
-  terminal.say(`restored ${report.entries} entries of archive ${report.archive} of ${report.host}, ${formatSize(report.bytes)}, in ${formatDuration(report.durationMs)}`);
+  const lost = report.lost.length === 0 ? "" : `, but for ${report.lost.length} files`;
+  terminal.say(`restored ${report.entries - report.lost.length} entries of archive ${report.archive} of ${report.host}, ${formatSize(report.bytes)}, in ${formatDuration(report.durationMs)}${lost}`);
   if (report.resumed) terminal.say(`went on with an earlier restore: ${formatSize(Math.max(0, proven))} were there already`);
   if (report.damaged.length > 0) terminal.say(`${report.damaged.length} objects were bad or missing in a region; run \`coldkeep verify\``);
 }

@@ -20,9 +20,9 @@ const SHOWN_MAX = 20;
 export async function run(context: CommandContext, _args: readonly string[], options: VerifyOptions): Promise<Outcome> {
   const { terminal, signal } = context;
   const { archive, all, level, sample, region } = options;
-  using vault = await openVault(context, options);
+  using vault = await openVault(context, options, true);
   const isNarrowed = region !== undefined && !isRegionUrl(region);
-  const others: VerifyOrder["others"] = isNarrowed ? () => openVault(context, { ...options, region: undefined }) : null;
+  const others: VerifyOrder["others"] = isNarrowed ? () => openVault(context, { ...options, region: undefined }, true) : null;
   const report = await verifyArchives({ vault, archive, all, level, sample, others, emit: emitTo(terminal), signal });
   if (terminal.wantsJson) terminal.json(documentOf(report));
   tell(terminal, report);

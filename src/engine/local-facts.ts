@@ -3,7 +3,7 @@ import type { LoadedConfig } from "../config/load.ts";
 import { EXIT } from "../errors.ts";
 import type { Facts } from "../policy/readiness.ts";
 import { RunHistory } from "../state/run-history.ts";
-import { scheduleStatus } from "./schedule/status.ts";
+import { nextBackup } from "./next-run.ts";
 
 export type LocalFacts = Pick<Facts, "verifiedAtMs" | "drilledAtMs" | "failure"> & {
   /** Level of verify → when it last found everything sound, ms. */
@@ -52,8 +52,7 @@ export function readLocalFacts(loaded: LoadedConfig, program: readonly string[],
 
 function nextRun(loaded: LoadedConfig, program: readonly string[], nowMs: number): number | null {
   try {
-    const jobs = scheduleStatus({ loaded, choices: { user: "root" }, program: [...program] }, nowMs)?.jobs ?? [];
-    return jobs.find(({ job, isActive }) => job === "backup" && isActive)?.nextRunMs ?? null;
+    return nextBackup(loaded, program, nowMs)?.atMs ?? null;
   } catch {
     // Files nobody may read here, or that are not ours, start no run that we know of.
     return null;

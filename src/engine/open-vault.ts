@@ -32,6 +32,8 @@ export type ReadingOrder = {
   region?: string | undefined;
   /** The host, where the vault holds several. */
   host?: string | undefined;
+  /** Every region matters, however long it takes. */
+  waitsForAll?: boolean;
   emit: Emit;
   signal: AbortSignal;
 };
@@ -64,11 +66,14 @@ function hostOf({ authority, host }: ReadingOrder, trust: Trust): string | undef
 type Early = { host: string; listings: EarlyListings };
 
 /** Asks for a host's archives while the regions still say whether they hold the vault. */
-function askEarly(order: ReadingOrder, trust: Trust, regions: readonly Region[]): Early | undefined {
+function askEarly(order: ReadingOrder, trust: Trust, regions: readonly Region[], closing: AbortSignal): Early | undefined {
   const host = hostOf(order, trust);
   if (host === undefined || !isHostLabel(host)) return undefined;
-  return { host, listings: new EarlyListings(regions, host, order.signal, ["archive"]) };
+  return { host, listings: new EarlyListings(regions, host, AbortSignal.any([order.signal, closing]), ["archive"]) };
 }
+
+/** How long regions may take once another has answered: whoever reads needs one. */
+const OTHERS_MS = 5000;
 
 /** An open vault. Call `close`. */
 export class OpenVault {
@@ -87,8 +92,12 @@ export class OpenVault {
   /** One for each archive, so that what was found bad is known to all readers. */
   readonly #sources = new Map<string, ObjectSource>();
 
-  private constructor(order: ReadingOrder, trust: Trust, regions: Region[], reachable: Region[], identities: string[], early: Early | undefined) {
+  /** Ends what was asked of regions that turned out to be of no use. */
+  readonly #closing: AbortController;
+
+  private constructor(order: ReadingOrder, trust: Trust, regions: Region[], reachable: Region[], identities: string[], early: Early | undefined, closing: AbortController) {
     this.#order = order;
+    this.#closing = closing;
     this.#early = early;
     this.trust = trust;
     this.regions = regions;
@@ -102,13 +111,15 @@ export class OpenVault {
   /** Throws E_REGION when no region can be used, E_USAGE, E_REFUSED. */
   static async open(order: ReadingOrder): Promise<OpenVault> {
     const { authority, emit } = order;
+    const closing = new AbortController();
     const regions = await openRegions(chooseRegions(order), emit);
     try {
       const { trust, identities } = await trustOf(authority, regions, order.host);
-      const early = askEarly(order, trust, regions);
-      const reachable = await reachableRegions(regions, trust.vault, emit);
-      return new OpenVault(order, trust, regions, reachable, identities, early);
+      const early = askEarly(order, trust, regions, closing.signal);
+      const reachable = await reachableRegions(regions, trust.vault, emit, order.signal, order.waitsForAll === true ? undefined : OTHERS_MS);
+      return new OpenVault(order, trust, regions, reachable, identities, early, closing);
     } catch (error) {
+      closing.abort();
       closeRegions(regions);
       throw error;
     }
@@ -209,6 +220,7 @@ export class OpenVault {
   }
 
   close(): void {
+    this.#closing.abort();
     closeRegions(this.regions);
     if (this.#ownCache) rmSync(this.cache.directory, { recursive: true, force: true });
   }

@@ -81,11 +81,25 @@ export async function requireVault(region: Region, vault: string, signal?: Abort
 }
 
 /**
- * The regions that answer and hold the vault; the others are named and left out.
+ * The regions that answer and hold the vault; the others are named and left out. Once one has answered, the others have
+ * `graceMs` more: whoever reads needs one region, not all.
  * Throws E_REGION when none is left, and the signal's reason.
  */
-export async function reachableRegions(regions: readonly Region[], vault: string, emit: Emit, signal?: AbortSignal): Promise<Region[]> {
-  const faults = await Promise.all(regions.map((region) => requireVault(region, vault, signal).then(() => null, (error: unknown) => error)));
+export async function reachableRegions(regions: readonly Region[], vault: string, emit: Emit, signal?: AbortSignal, graceMs?: number): Promise<Region[]> {
+  const patience = new AbortController();
+  const asked = signal === undefined ? patience.signal : AbortSignal.any([signal, patience.signal]);
+  let timer: NodeJS.Timeout | undefined;
+  const ask = async (region: Region): Promise<unknown> => {
+    try {
+      await requireVault(region, vault, asked);
+      if (graceMs !== undefined) timer ??= setTimeout(() => patience.abort(), graceMs);
+      return null;
+    } catch (error) {
+      return patience.signal.aborted ? new ColdkeepError("E_REGION", `region "${region.name}" (${region.store.location}) does not answer; it is left out`) : error;
+    }
+  };
+  const faults = await Promise.all(regions.map(ask));
+  clearTimeout(timer);
   signal?.throwIfAborted();
   faults.forEach((fault) => {
     if (fault === null) return;

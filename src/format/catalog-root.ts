@@ -5,6 +5,7 @@ import { bytesFromText, escapeRaw, hasRawBytes, textFromBytes, unescapeRaw } fro
 import { isId } from "./id.ts";
 import { comparePaths } from "./path-order.ts";
 import { SEGMENT_BYTES_CEILING } from "./segment.ts";
+import { shapeFault } from "./shape-fault.ts";
 import { parseJson, requireFormat } from "./vault-marker.ts";
 
 export const ROOT_BYTES_MAX = 64 * 1024 * 1024;
@@ -79,7 +80,7 @@ export function parseCatalogRoot(bytes: Buffer, what: string): CatalogRoot {
   if (lines.pop() !== "") throw new ColdkeepError("E_FORMAT", `the catalog of ${what} ends within a line`);
   const value = parseJson(lines[0] ?? "", `the catalog of ${what}`);
   const head = Head.safeParse(value);
-  if (!head.success) throw new ColdkeepError("E_FORMAT", `the catalog of ${what} is malformed: ${z.prettifyError(head.error)}`);
+  if (!head.success) throw new ColdkeepError("E_FORMAT", `the catalog of ${what} is malformed: ${shapeFault(head.error)}`);
   requireFormat(head.data.format, `the catalog of ${what}`);
   const segments = lines.slice(1).map((line) => parseSegmentLine(line, what));
   const ordered = segments.every((segment, i) => i === 0 || compareStarts(segments[i - 1] ?? segment, segment) < 0);

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { ColdkeepError } from "../errors.ts";
 import { idTimeMs, isId } from "./id.ts";
 import { isHostLabel, type ObjectKind } from "./object-key.ts";
+import { shapeFault } from "./shape-fault.ts";
 import { parseJson, requireFormat, VAULT_ID } from "./vault-marker.ts";
 
 export const MANIFEST_HEADER_BYTES_MAX = 4096;
@@ -68,7 +69,7 @@ export function parseManifestHeader(line: Buffer, what: string): ManifestHeader 
   const value = parseJson(line, `the header of ${what}`);
   if (typeof value === "object" && value !== null && "format" in value && typeof value.format === "number") requireFormat(value.format, what);
   const parsed = Header.safeParse(value);
-  if (!parsed.success) throw new ColdkeepError("E_FORMAT", `the header of ${what} is malformed: ${z.prettifyError(parsed.error)}`);
+  if (!parsed.success) throw new ColdkeepError("E_FORMAT", `the header of ${what} is malformed: ${shapeFault(parsed.error)}`);
   const header = parsed.data;
   if (header.sequence !== idTimeMs(header.id)) throw new ColdkeepError("E_FORMAT", `the sequence of ${what} does not fit its id`);
   if ((header.status === "unfinished") !== (header.type === "checkpoint")) {

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { ColdkeepError } from "../errors.ts";
 import { isId } from "./id.ts";
 import { isHostLabel } from "./object-key.ts";
+import { shapeFault } from "./shape-fault.ts";
 import { parseJson, requireFormat, VAULT_ID } from "./vault-marker.ts";
 
 export const PROGRAM_NOTE_LINE_BYTES_MAX = 4096;
@@ -39,6 +40,6 @@ export function parseProgramNote(line: Buffer, what: string): ProgramNote {
   const value = parseJson(line, what);
   if (typeof value === "object" && value !== null && "format" in value && typeof value.format === "number") requireFormat(value.format, what);
   const parsed = Note.safeParse(value);
-  if (!parsed.success) throw new ColdkeepError("E_FORMAT", `${what} is malformed: ${z.prettifyError(parsed.error)}`);
+  if (!parsed.success) throw new ColdkeepError("E_FORMAT", `${what} is malformed: ${shapeFault(parsed.error)}`);
   return parsed.data;
 }

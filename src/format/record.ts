@@ -3,6 +3,7 @@ import { z } from "zod";
 import { ColdkeepError } from "../errors.ts";
 import { isId } from "./id.ts";
 import { isHostLabel } from "./object-key.ts";
+import { shapeFault } from "./shape-fault.ts";
 import { parseJson, requireFormat, VAULT_ID } from "./vault-marker.ts";
 
 export const RECORD_LINE_BYTES_MAX = 64 * 1024;
@@ -37,10 +38,10 @@ export function encodeRecord(record: RetireRecord): Buffer {
 export function parseRecord(line: Buffer, what: string): VaultRecord {
   const value = parseJson(line, what);
   const head = Head.safeParse(value);
-  if (!head.success) throw new ColdkeepError("E_FORMAT", `${what} is malformed: ${z.prettifyError(head.error)}`);
+  if (!head.success) throw new ColdkeepError("E_FORMAT", `${what} is malformed: ${shapeFault(head.error)}`);
   requireFormat(head.data.format, what);
   if (head.data.kind !== "retire") return { kind: "other", record: head.data };
   const retire = Retire.safeParse(value);
-  if (!retire.success) throw new ColdkeepError("E_FORMAT", `${what} is malformed: ${z.prettifyError(retire.error)}`);
+  if (!retire.success) throw new ColdkeepError("E_FORMAT", `${what} is malformed: ${shapeFault(retire.error)}`);
   return { kind: "retire", record: retire.data };
 }

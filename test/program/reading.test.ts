@@ -2,9 +2,10 @@
 import { chmodSync, cpSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, unlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { noise, setUpHost, type TestHost } from "../support/host.ts";
+import { startFakeS3 } from "../support/fake-s3.ts";
+import { noise, s3Options, setUpHost, type TestHost } from "../support/host.ts";
 import type { ProgramResult } from "../support/program.ts";
-import { afterUse } from "../support/temp-dir.ts";
+import { afterUse, tempDir } from "../support/temp-dir.ts";
 
 let host: TestHost;
 /** Oldest first. */
@@ -211,4 +212,18 @@ describe("state rebuild", () => {
     expect(run.json()).toMatchObject({ error: { code: "E_REFUSED", message: expect.stringContaining("rollback") } });
     expect((await host.backup()).status).toBe(5);
   });
+});
+
+test("a region that is dead does not hold up who reads, when another one answers", async () => {
+  const fake = await startFakeS3({ buckets: ["vault"] });
+  const both = s3Options({ dead: fake });
+  const folder = tempDir();
+  const other = await setUpHost({ ...both, regions: { ...both.regions, disk: `file://${folder}/region` } });
+  await other.backup();
+  await fake.stop();
+  const startMs = performance.now();
+  const { status, stdout, stderr } = await other.run(["list", "--kit", other.movedKit]);
+  expect({ status, isQuick: performance.now() - startMs < 20_000 }).toEqual({ status: 0, isQuick: true });
+  expect(stdout).toContain("complete");
+  expect(stderr).toMatch(/region "dead" .* does not answer/);
 });

@@ -1,9 +1,11 @@
 /** Looks at everything a nightly run depends on, without making one. */
 import type { LoadedConfig } from "../../config/load.ts";
+import { formatLocalTime } from "../../units.ts";
 import type { Emit } from "../events.ts";
 import { readHostSetup, regionSpecs } from "../host-setup.ts";
+import { nextBackup } from "../next-run.ts";
 import { closeRegions, openRegions, type Region, type RegionSpec } from "../region.ts";
-import { type Check, checkedBy, ok } from "./check.ts";
+import { type Check, checkedBy, ok, warn } from "./check.ts";
 import { checkHost } from "./host-checks.ts";
 import { checkRegion, type RegionChecks } from "./region-checks.ts";
 
@@ -15,6 +17,9 @@ export type DoctorOrder = {
   loaded: LoadedConfig;
   env: Readonly<Record<string, string | undefined>>;
   uid: number;
+  /** The command line that starts this program. */
+  program: readonly string[];
+  nowMs: number;
   emit: Emit;
   signal: AbortSignal;
 };
@@ -33,8 +38,17 @@ async function examineRegion(spec: RegionSpec, about: RegionChecks, emit: Emit):
   }
 }
 
+/** Whether anything starts the next run. */
+function checkSchedule(loaded: LoadedConfig, program: readonly string[], nowMs: number): Promise<Check> {
+  return checkedBy("schedule", () => {
+    const next = nextBackup(loaded, program, nowMs);
+    if (next === null) return warn("schedule", "nothing on this machine starts the next backup", "Run `coldkeep schedule install`, or see that something of your own starts it.");
+    return ok("schedule", next.atMs === null ? "a backup is scheduled" : `the next backup starts ${formatLocalTime(next.atMs)}`);
+  });
+}
+
 /** Throws E_CONFIG and E_REFUSED where the host's own keys cannot be read, E_INTERRUPTED. */
-export async function examine({ loaded, env, uid, emit, signal }: DoctorOrder): Promise<Check[]> {
+export async function examine({ loaded, env, uid, program, nowMs, emit, signal }: DoctorOrder): Promise<Check[]> {
   const { config } = loaded;
   const setup = readHostSetup(loaded);
   const { copies, regions: configured } = config;
@@ -44,5 +58,5 @@ export async function examine({ loaded, env, uid, emit, signal }: DoctorOrder): 
   const about = { vault: config.vault, host: config.host, signers: setup.trust.signers, writer: setup.keys.writer, signal };
   const perRegion = await Promise.all(specs.map((spec) => examineRegion(spec, about, emit)));
   signal.throwIfAborted();
-  return [configuration, ...(await checkHost(setup, env, uid)), ...perRegion.flat()];
+  return [configuration, ...(await checkHost(setup, env, uid)), await checkSchedule(loaded, program, nowMs), ...perRegion.flat()];
 }

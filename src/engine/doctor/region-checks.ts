@@ -65,7 +65,7 @@ export async function checkWriting(named: (what: string) => string, region: Regi
     await checkedBy(named("create-only"), async () => {
       const again = await region.store.put(key, bytes, put);
       if (again === "exists") return ok(named("create-only"), "an object that is there is not replaced by a second put");
-      return warn(named("create-only"), "the store ignores `If-None-Match`, so that a put may replace an object", "Turn on versioning or Object Lock there: either keeps what a put replaces.");
+      return warn(named("create-only"), "the store ignores `If-None-Match`, so that a put may replace an object", "Versioning or Object Lock keeps what a put replaces: turn one on, or, where one is on (some stores then ignore the condition), leave it so.");
     }),
   );
   if (region.url.startsWith("s3:")) checks.push(await checkedBy(named("rights"), () => checkRights(named("rights"), region, key, signal)));
