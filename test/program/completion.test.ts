@@ -107,7 +107,7 @@ describe.each(SHELLS)("%s", (shell) => {
     expect(options).toEqual(expect.arrayContaining(["--config", "--dry-run", "--take-over", "--json", "--help", "--no-color"]));
     expect(options).not.toContain("--level");
     expect(offer("coldkeep config check --")).toContain("--config");
-    expect(offer("coldkeep ls --lo")).toEqual(["--long"]);
+    expect(offer("coldkeep ls --lon")).toEqual(["--long"]);
   });
 
   test("completes words to choose from, files and directories, and nothing where only a person knows", () => {
