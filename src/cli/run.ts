@@ -98,6 +98,15 @@ async function run(parsed: ParsedArgv, surroundings: Omit<CommandContext, "verbo
   }
 }
 
+/** A folder that was removed has no path any more; what is asked for by an absolute one works there all the same. */
+function currentFolder(): string {
+  try {
+    return process.cwd();
+  } catch {
+    return process.env["PWD"] ?? "/";
+  }
+}
+
 /** A single-file executable is Node and the program in one. */
 function ownCommandLine(): string[] {
   const [, script] = process.argv;
@@ -109,7 +118,7 @@ function verbosityOf({ quiet, verbose }: OutputFlags): CommandContext["verbosity
 }
 
 function processContext(version: string): Pick<CommandContext, "env" | "cwd" | "uid" | "version" | "program" | "now"> {
-  return { env: process.env, cwd: process.cwd(), uid: process.geteuid?.() ?? 0, version, program: ownCommandLine(), now: () => Date.now() };
+  return { env: process.env, cwd: currentFolder(), uid: process.geteuid?.() ?? 0, version, program: ownCommandLine(), now: () => Date.now() };
 }
 
 function report(error: unknown, terminal: Terminal, signal: AbortSignal): ExitStatus {
