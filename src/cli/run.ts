@@ -2,21 +2,32 @@
 import { randomUUID } from "node:crypto";
 import { fstatSync } from "node:fs";
 import { resolve } from "node:path";
-import { isSea } from "node:sea";
 import { isatty } from "node:tty";
 import type { CommandContext } from "../commands/command.ts";
 import { failureOf } from "../commands/failure.ts";
+import { printable } from "../commands/printable.ts";
 import { COMMANDS } from "../commands/registry.ts";
 import type { Terminal } from "../commands/terminal-port.ts";
 import { RunLog } from "../engine/monitoring/run-log.ts";
-import { ColdkeepError, EXIT, type ExitStatus } from "../errors.ts";
+import { singleFile } from "../engine/single-file.ts";
+import { ColdkeepError, EXIT, type ExitStatus, messageOf } from "../errors.ts";
 import { Secrets } from "../policy/secrets.ts";
 import { type OutputFlags, parseArgv, type ParsedArgv } from "./build-program.ts";
 import { Questions } from "./questions.ts";
 import { ProcessTerminal } from "./terminal.ts";
 
-/** Runs a command line to its end; everything written has left the process when this resolves. */
+/** Runs a command line to its end; everything written has left the process when this resolves. Never throws. */
 export async function runProgram(argv: readonly string[], version: string): Promise<ExitStatus> {
+  try {
+    return await runArgv(argv, version);
+  } catch (error) {
+    // Outside of every verb. Whatever it is, it must not look like a success.
+    process.stderr.write(`coldkeep: error: ${printable(messageOf(error))}\n`);
+    return EXIT.failed;
+  }
+}
+
+async function runArgv(argv: readonly string[], version: string): Promise<ExitStatus> {
   // State, plans and spools hold the names of files: nobody else's business, whatever the user's umask says.
   process.umask(0o077);
   let parsed: ParsedArgv | undefined;
@@ -110,7 +121,7 @@ function currentFolder(): string {
 /** A single-file executable is Node and the program in one. */
 function ownCommandLine(): string[] {
   const [, script] = process.argv;
-  return isSea() || script === undefined ? [process.execPath] : [process.execPath, script];
+  return singleFile !== null || script === undefined ? [process.execPath] : [process.execPath, script];
 }
 
 function verbosityOf({ quiet, verbose }: OutputFlags): CommandContext["verbosity"] {

@@ -4,6 +4,7 @@
  */
 import { createPrivateKey, createPublicKey, type KeyObject, randomBytes, sign as signBytes, verify } from "node:crypto";
 import { ColdkeepError } from "../errors.ts";
+import { signedMessage, type SignedType } from "../format/signed-text.ts";
 import { sha256Hex } from "./digest.ts";
 
 const PUBLIC_PREFIX = "ed25519:";
@@ -76,6 +77,12 @@ export function signerFromPem(privatePem: string): Signer {
 export function sign(privateKey: KeyObject, message: Uint8Array): Buffer {
   requireEd25519(privateKey);
   return signBytes(null, message, privateKey);
+}
+
+/** Line 1, the line of its signature, and what follows: an object as it is stored (format §4). */
+export function signedObject(privateKey: KeyObject, type: SignedType, line: Uint8Array, rest: Uint8Array = Buffer.alloc(0)): Buffer {
+  const signature = sign(privateKey, signedMessage(type, line)).toString("base64");
+  return Buffer.concat([line, Buffer.from(`\n${signature}\n`), rest]);
 }
 
 /** The last key used: hundreds of manifests of one host are checked in a row. */

@@ -3,7 +3,7 @@
  * named by its digest; a signed note, written after it, says which one to take (format §12).
  */
 import { randomBytes } from "node:crypto";
-import { formatPublicKey, sign, verifySignature } from "../codec/signer.ts";
+import { formatPublicKey, signedObject, verifySignature } from "../codec/signer.ts";
 import { sha256Hex } from "../codec/digest.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { ColdkeepError, EXIT, messageOf, type ExitStatus } from "../errors.ts";
@@ -116,9 +116,7 @@ function makeNote(setup: HostSetup, file: ProgramFile, newest: SignedNote | unde
     size: file.sizeBytes,
     sha256: file.sha256,
   };
-  const line = encodeProgramNote(note);
-  const signature = sign(setup.signer.privateKey, signedMessage("program", line)).toString("base64");
-  return { note, bytes: Buffer.concat([line, Buffer.from(`\n${signature}\n`)]) };
+  return { note, bytes: signedObject(setup.signer.privateKey, "program", encodeProgramNote(note)) };
 }
 
 type Run = { emit: Emit; signal: AbortSignal };

@@ -1,10 +1,11 @@
 /** Reading and writing the operator's records of a host. A valid one found in any region holds for all. */
 import { sha256Hex } from "../codec/digest.ts";
-import { formatPublicKey, parsePublicKey, parseSecretKey, sign, verifySignature } from "../codec/signer.ts";
+import { formatPublicKey, parsePublicKey, parseSecretKey, signedObject, verifySignature } from "../codec/signer.ts";
 import { ColdkeepError, messageOf } from "../errors.ts";
 import { objectKey } from "../format/object-key.ts";
 import { encodeRecord, parseRecord, RECORD_BYTES_MAX, RECORD_LINE_BYTES_MAX, type RetireRecord, type VaultRecord } from "../format/record.ts";
 import { signedMessage, splitSigned } from "../format/signed-text.ts";
+import { FORMAT_VERSION } from "../format/vault-marker.ts";
 import type { Emit } from "./events.ts";
 import { askEach, eachOf, listObjects, type LostRegion } from "./manifests.ts";
 import type { Region } from "./region.ts";
@@ -60,9 +61,8 @@ export async function putRecord(
   signal: AbortSignal,
 ): Promise<{ region: string; error: unknown }[]> {
   const signer = parseSecretKey(operatorKey);
-  const line = encodeRecord({ type: "record", format: 1, ...record, signer: formatPublicKey(signer.publicKey) });
-  const signature = sign(signer.privateKey, signedMessage("record", line)).toString("base64");
-  const bytes = Buffer.concat([line, Buffer.from(`\n${signature}\n`)]);
+  const line = encodeRecord({ type: "record", format: FORMAT_VERSION, ...record, signer: formatPublicKey(signer.publicKey) });
+  const bytes = signedObject(signer.privateKey, "record", line);
   const put = { sha256: sha256Hex(bytes), signal };
   const failed: { region: string; error: unknown }[] = [];
   const send = async (region: Region): Promise<void> => {

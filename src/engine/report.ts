@@ -1,7 +1,7 @@
 /** What a host's archives and runs came to over a period: facts for whoever has to account for them. */
 import type { LoadedConfig } from "../config/load.ts";
 import { EXIT } from "../errors.ts";
-import type { Finding, Objectives } from "../policy/readiness.ts";
+import { type Finding, isGood, type Objectives } from "../policy/readiness.ts";
 import { RunHistory, type RecordedRun } from "../state/run-history.ts";
 import type { ListedArchive } from "./list-archives.ts";
 import type { OpenVault } from "./open-vault.ts";
@@ -43,7 +43,7 @@ export async function hostReport(vault: OpenVault, host: string, order: ReportOr
   const { fromMs, nowMs, copies, objectives, loaded } = order;
   const status = await hostStatus(vault, host, order);
   const archives = status.archives.filter(({ startedAt }) => Date.parse(startedAt) >= fromMs).toReversed();
-  const good = archives.filter((archive) => archive.status === "complete" && copiesOf(archive) >= copies);
+  const good = archives.filter((archive) => isGood(archive, copies));
   const gaps = gapsOf(good, status.retired === null ? nowMs : null);
   const runs = loaded === null ? [] : readRuns(loaded, fromMs);
   return {
@@ -61,10 +61,6 @@ export async function hostReport(vault: OpenVault, host: string, order: ReportOr
     incidents: incidentsOf(archives, gaps, runs, objectives),
     hasHistory: loaded !== null,
   };
-}
-
-function copiesOf({ regions }: ListedArchive): number {
-  return Object.values(regions).filter((state) => state === "complete").length;
 }
 
 function gapsOf(good: readonly ListedArchive[], nowMs: number | null): Gap[] {

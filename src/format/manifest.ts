@@ -4,7 +4,8 @@ import { ColdkeepError } from "../errors.ts";
 import { idTimeMs, isId } from "./id.ts";
 import { isHostLabel, type ObjectKind } from "./object-key.ts";
 import { shapeFault } from "./shape-fault.ts";
-import { parseJson, requireFormat, VAULT_ID } from "./vault-marker.ts";
+import { parseStatement } from "./statement.ts";
+import { parseJson, VAULT_ID } from "./vault-marker.ts";
 
 export const MANIFEST_HEADER_BYTES_MAX = 4096;
 /** Enough for header and signature. */
@@ -66,9 +67,7 @@ export function encodeManifestHeader(header: ManifestHeader): Buffer {
 
 /** Checks line 1 by itself; who signed it, and for which key it stands, is the caller's to check. Throws E_FORMAT. */
 export function parseManifestHeader(line: Buffer, what: string): ManifestHeader {
-  const value = parseJson(line, `the header of ${what}`);
-  if (typeof value === "object" && value !== null && "format" in value && typeof value.format === "number") requireFormat(value.format, what);
-  const parsed = Header.safeParse(value);
+  const parsed = Header.safeParse(parseStatement(line, `the header of ${what}`));
   if (!parsed.success) throw new ColdkeepError("E_FORMAT", `the header of ${what} is malformed: ${shapeFault(parsed.error)}`);
   const header = parsed.data;
   if (header.sequence !== idTimeMs(header.id)) throw new ColdkeepError("E_FORMAT", `the sequence of ${what} does not fit its id`);

@@ -1,10 +1,8 @@
 /** The note by which a host publishes the single executable: signed, it names the object by its digest (format §12). */
 import { z } from "zod";
 import { ColdkeepError } from "../errors.ts";
-import { isId } from "./id.ts";
-import { isHostLabel } from "./object-key.ts";
 import { shapeFault } from "./shape-fault.ts";
-import { parseJson, requireFormat, VAULT_ID } from "./vault-marker.ts";
+import { parseStatement, STATEMENT_FIELDS } from "./statement.ts";
 
 export const PROGRAM_NOTE_LINE_BYTES_MAX = 4096;
 /** Both lines. */
@@ -16,12 +14,7 @@ export const PROGRAM_VERSION = /^\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]{1,40})?$/;
 // recover.sh takes the values out with sed, which their forms here allow for.
 const Note = z.object({
   type: z.literal("program"),
-  format: z.number().int(),
-  vault: z.string().regex(VAULT_ID),
-  host: z.string().refine(isHostLabel, "not a host label"),
-  id: z.string().refine(isId, "not an id"),
-  signer: z.string().max(64),
-  at: z.iso.datetime(),
+  ...STATEMENT_FIELDS,
   version: z.string().regex(PROGRAM_VERSION),
   platform: z.string().regex(/^[a-z0-9]+-[a-z0-9]+$/),
   size: z.number().int().positive().max(Number.MAX_SAFE_INTEGER),
@@ -37,9 +30,7 @@ export function encodeProgramNote(note: ProgramNote): Buffer {
 
 /** Parses line 1. Throws E_FORMAT. */
 export function parseProgramNote(line: Buffer, what: string): ProgramNote {
-  const value = parseJson(line, what);
-  if (typeof value === "object" && value !== null && "format" in value && typeof value.format === "number") requireFormat(value.format, what);
-  const parsed = Note.safeParse(value);
+  const parsed = Note.safeParse(parseStatement(line, what));
   if (!parsed.success) throw new ColdkeepError("E_FORMAT", `${what} is malformed: ${shapeFault(parsed.error)}`);
   return parsed.data;
 }

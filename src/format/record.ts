@@ -1,10 +1,8 @@
 /** Records: statements about a host's archives, signed by its operator (format §6). */
 import { z } from "zod";
 import { ColdkeepError } from "../errors.ts";
-import { isId } from "./id.ts";
-import { isHostLabel } from "./object-key.ts";
 import { shapeFault } from "./shape-fault.ts";
-import { parseJson, requireFormat, VAULT_ID } from "./vault-marker.ts";
+import { parseStatement, STATEMENT_FIELDS } from "./statement.ts";
 
 export const RECORD_LINE_BYTES_MAX = 64 * 1024;
 /** Line, signature, and their line feeds. */
@@ -12,12 +10,7 @@ export const RECORD_BYTES_MAX = RECORD_LINE_BYTES_MAX + 128;
 
 const Head = z.object({
   type: z.literal("record"),
-  format: z.number().int(),
-  vault: z.string().regex(VAULT_ID),
-  host: z.string().refine(isHostLabel, "not a host label"),
-  id: z.string().refine(isId, "not an id"),
-  signer: z.string().max(64),
-  at: z.iso.datetime(),
+  ...STATEMENT_FIELDS,
   kind: z.string().max(32),
 });
 
@@ -36,10 +29,9 @@ export function encodeRecord(record: RetireRecord): Buffer {
 
 /** Line 1 of a record; who signed it is the caller's to check. Throws E_FORMAT. */
 export function parseRecord(line: Buffer, what: string): VaultRecord {
-  const value = parseJson(line, what);
+  const value = parseStatement(line, what);
   const head = Head.safeParse(value);
   if (!head.success) throw new ColdkeepError("E_FORMAT", `${what} is malformed: ${shapeFault(head.error)}`);
-  requireFormat(head.data.format, what);
   if (head.data.kind !== "retire") return { kind: "other", record: head.data };
   const retire = Retire.safeParse(value);
   if (!retire.success) throw new ColdkeepError("E_FORMAT", `${what} is malformed: ${shapeFault(retire.error)}`);

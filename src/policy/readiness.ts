@@ -42,13 +42,13 @@ export type Facts = {
 
 const CLOCK_SLACK_MS = 10 * 60_000;
 
-function copiesOf(archive: KnownArchive): number {
-  return Object.values(archive.regions).filter((state) => state === "complete").length;
+/** Whether an archive is whole, and in enough regions: what a restore could rely on. A region that does not answer holds nothing. */
+export function isGood({ status, regions }: Pick<KnownArchive, "status" | "regions">, copies: number): boolean {
+  return status === "complete" && Object.values(regions).filter((state) => state === "complete").length >= copies;
 }
 
-/** The newest archive that is whole and in enough regions: what a restore could rely on. Regions that do not answer count as they last did: not at all. */
 export function newestGood(archives: readonly KnownArchive[], copies: number): KnownArchive | undefined {
-  return archives.find((archive) => archive.status === "complete" && copiesOf(archive) >= copies);
+  return archives.find((archive) => isGood(archive, copies));
 }
 
 function ageFindings({ nowMs, archives, copies, retired }: Facts, { rpoMs }: Objectives): Finding[] {

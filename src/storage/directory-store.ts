@@ -1,6 +1,6 @@
 /** A directory as a region: whole files under their keys, durable once a put resolves. */
 import { randomBytes } from "node:crypto";
-import { constants } from "node:fs";
+import { constants, existsSync } from "node:fs";
 import { type FileHandle, link, lstat, mkdir, open, readdir, rename, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { ColdkeepError, messageOf, systemCode } from "../errors.ts";
@@ -146,18 +146,30 @@ class DirectoryStore implements ObjectStore {
 
   async create(): Promise<void> {
     try {
-      const first = await mkdir(this.#root, { recursive: true, mode: 0o700 });
-      if (first === undefined) return;
-      for (let path = this.#root; path.length >= first.length; path = dirname(path)) {
-        const above = await openRoot(dirname(path), this.location);
-        try {
-          await syncFolder(above);
-        } finally {
-          await above.close();
-        }
-      }
+      await this.#makeFolder(this.#root);
+      await (await openRoot(this.#root, this.location)).close();
     } catch (error) {
       throw directoryError(error, `making the directory of ${this.location}`);
+    }
+  }
+
+  /**
+   * Makes a folder and what is missing above it, each durable before the next. Node's own way of doing that never ends where a
+   * file system answers ENOENT for a new name in a folder that is there, as /proc and mounts on demand do.
+   */
+  async #makeFolder(path: string): Promise<void> {
+    if (existsSync(path)) return;
+    await this.#makeFolder(dirname(path));
+    try {
+      await mkdir(path, { mode: 0o700 });
+    } catch (error) {
+      if (systemCode(error) !== "EEXIST") throw error;
+    }
+    const above = await openRoot(dirname(path), this.location);
+    try {
+      await syncFolder(above);
+    } finally {
+      await above.close();
     }
   }
 

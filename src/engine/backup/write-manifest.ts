@@ -3,12 +3,11 @@ import { randomBytes } from "node:crypto";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { sealHeader } from "../../codec/age-header.ts";
-import { formatPublicKey, sign } from "../../codec/signer.ts";
+import { formatPublicKey, signedObject } from "../../codec/signer.ts";
 import { sha256Hex } from "../../codec/digest.ts";
 import { ColdkeepError } from "../../errors.ts";
 import { ID_RANDOM_BYTES, idTimeMs, makeId } from "../../format/id.ts";
 import { encodeManifestHeader, encodeObjectList, RECIPIENT_SETS_MAX, type ListedObject, type ManifestHeader } from "../../format/manifest.ts";
-import { signedMessage } from "../../format/signed-text.ts";
 import type { Usual } from "../../format/usual.ts";
 import { FORMAT_VERSION } from "../../format/vault-marker.ts";
 import { agreedTimeMs } from "../../policy/clock.ts";
@@ -117,9 +116,7 @@ function makeManifest(sealing: Sealing, id: string, catalog: SealedCatalog, adde
     recipientSets: sets.sets,
     objects: { count: objects.length, size: list.length, sha256: sha256Hex(list) },
   };
-  const line = encodeManifestHeader(header);
-  const signature = sign(ground.setup.signer.privateKey, signedMessage(type, line)).toString("base64");
-  const bytes = Buffer.concat([line, Buffer.from(`\n${signature}\n`), list]);
+  const bytes = signedObject(ground.setup.signer.privateKey, type, encodeManifestHeader(header), list);
   // What no reader would take must not be committed.
   return parseManifest(bytes, { type, host: config.host, id }, ground.setup.trust);
 }

@@ -35,6 +35,7 @@ const START_AFTER_MS = 2000;
 /** How long the alarms at the end may take in all; less where somebody waits for an interrupted run to go away. */
 const END_ALARMS_MS = 20_000;
 const INTERRUPTED_ALARMS_MS = 8000;
+const LOG_LEVEL_OF = { start: "info", success: "info", partial: "warn", fail: "error" } as const;
 const HISTORY_HINT = "The run itself goes on; only its place in the history is lost.";
 
 export class RunRecord {
@@ -79,7 +80,7 @@ export class RunRecord {
     this.#keep(() => this.#history?.finish(this.#run, end));
     await this.#writeMetrics(end);
     this.#keep(() => this.#history?.close());
-    const level = exitStatus === EXIT.done ? "info" : exitStatus === EXIT.partial ? "warn" : "error";
+    const level = LOG_LEVEL_OF[alarmEventOf(exitStatus) ?? "partial"];
     this.#ground.log.note(level, `${this.#run.verb} ends with exit ${exitStatus}`, { event: "end", exitStatus, durationMs: end.finishedAtMs - this.#run.startedAtMs, ...summary, ...(error !== null && { error }) });
     await this.#tellEnd(outcome, end);
   }
