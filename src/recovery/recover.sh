@@ -146,7 +146,7 @@ choose_host() {
 read_kit() {
   if [ ! -f "$kit" ] || ! cat "$kit" >/dev/null; then die 2 "the kit $kit cannot be read"; fi
   vault='' identities=0
-  for list in signers regions programs; do : >"$scratch/$list"; done
+  for list in signers regions credentials programs; do : >"$scratch/$list"; done
   while read -r mark field role label key || [ -n "$mark" ]; do
     case "$mark $field" in
     '# vault:') vault=$role ;;
@@ -155,7 +155,12 @@ read_kit() {
       printf '%s\n' "$key" | grep -Eq '^ed25519:[A-Za-z0-9+/]{43}=$' || die 2 "the kit has a signer of an unknown kind"
       if [ "$role" = host ]; then printf '%s %s\n' "$label" "${key#ed25519:}" >>"$scratch/signers"; fi
       ;;
-    '# region:') printf '%s %s\n' "$role" "$label" >>"$scratch/regions" ;;
+    '# region:')
+      # The name becomes part of a variable's: nothing else may stand there.
+      case $role in '' | *[!a-z0-9-]*) die 2 "the kit has a region with a name that is none" ;; esac
+      printf '%s %s\n' "$role" "$label" >>"$scratch/regions"
+      ;;
+    '# credentials:') printf '%s %s %s\n' "$role" "$label" "$key" >>"$scratch/credentials" ;;
     '# program:')
       printf '%s\n' "$role $label" | grep -Eq '^sha256 [0-9a-f]{64}$' || die 2 "the kit names a program by another digest"
       printf '%s\n' "$label" >>"$scratch/programs"
@@ -581,6 +586,10 @@ open_bucket() {
   command -v curl >/dev/null || { say "region $1: curl is missing; install it, or copy the region to a disk" && return 1; }
   variable=COLDKEEP_$(printf '%s' "$1" | tr 'a-z-' 'A-Z_')
   eval "key_id=\${${variable}_ACCESS_KEY_ID:-} secret=\${${variable}_SECRET_ACCESS_KEY:-} token=\${${variable}_SESSION_TOKEN:-}"
+  # As the program does: a variable of the region's own, then the kit, then what is there for any.
+  if [ -z "$key_id" ] && grep -q "^$1 " "$scratch/credentials"; then
+    key_id=$(sed -n "s/^$1 \([^ ]*\) .*/\1/p" "$scratch/credentials") secret=$(sed -n "s/^$1 [^ ]* //p" "$scratch/credentials") token=''
+  fi
   if [ -z "$key_id" ]; then
     key_id=${AWS_ACCESS_KEY_ID:-} secret=${AWS_SECRET_ACCESS_KEY:-} token=${AWS_SESSION_TOKEN:-}
   fi

@@ -206,5 +206,21 @@ describe("buckets", () => {
     const without = await fetchProgram(folder, host.movedKit);
     expect(without.status).toBe(1);
     expect(without.said).toContain("set COLDKEEP_NORTH_ACCESS_KEY_ID");
+
+    // A kit with credentials needs nothing beside it.
+    const whole = join(tempDir(), "whole.txt");
+    writeFileSync(whole, (await host.run(["kit", "print", "--kit", kitWithProgram(host), "--with-read-credentials"])).stdout, { mode: 0o600 });
+    const alone = await fetchProgram(folder, whole);
+    expect(alone, alone.said).toMatchObject({ status: 0 });
+  });
+
+  test("a region's name is a name, and never a command", async () => {
+    const host = await setUpHost(s3Options({ north: fake }));
+    const [folder, kit] = [tempDir(), join(tempDir(), "kit.txt")];
+    copyFileSync(join(root, "src/recovery/recover.sh"), join(folder, "recover.sh"));
+    writeFileSync(kit, readFileSync(host.movedKit, "utf8").replace("# region: north", `# region: x\${IFS}$(touch\${IFS}${folder}/ran)`), { mode: 0o600 });
+    const refused = await fetchProgram(folder, kit);
+    expect(refused, refused.said).toMatchObject({ status: 2, said: expect.stringContaining("a name that is none") });
+    expect(existsSync(join(folder, "ran"))).toBe(false);
   });
 });
