@@ -28,7 +28,8 @@ export async function run(context: CommandContext, _args: readonly string[], opt
 async function report(context: CommandContext, options: StatusOptions): Promise<ExitStatus> {
   using vault = await openVault(context, options);
   const promise = promised(context, options, vault);
-  return options.fleet ? reportFleet(context, vault, promise.objectives) : reportHost(context, options, vault, promise);
+  // Awaited here: the vault is closed when this returns.
+  return options.fleet ? await reportFleet(context, vault, promise.objectives) : await reportHost(context, options, vault, promise);
 }
 
 async function reportHost(context: CommandContext, { nagios, prom }: StatusOptions, vault: OpenVault, { objectives, copies, loaded }: Promised): Promise<ExitStatus> {
