@@ -17,7 +17,7 @@ const LINES = [
   "coldkeep -q config ",
   "coldkeep backup --",
   "coldkeep config check --",
-  "coldkeep ls --lo",
+  "coldkeep ls --lon",
   "coldkeep verify --level ",
   "coldkeep verify --json --level ch",
   "coldkeep restore --kit m",
