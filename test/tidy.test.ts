@@ -118,6 +118,7 @@ function behaviourProbes(): Probe[] {
     { path: "state/console", text: 'console.log("x");\nexport {};', expected: "console" },
     { path: "cli/stdout", text: 'process.stdout.write("x");\nconsole.error("y");\nexport {};', expected: null },
     { path: "engine/floating", text: "async function work(): Promise<void> {\n  await Promise.resolve();\n}\nwork();", expected: "Promises must be awaited" },
+    { path: "engine/closed-early", text: "const work = async (): Promise<number> => Promise.resolve(1);\nexport async function use(open: () => Disposable): Promise<number> {\n  using held = open();\n  void held;\n  return work();\n}", expected: "awaited promise is required" },
     { path: "engine/misused", text: "export function each(list: number[]): void {\n  list.forEach(async () => {\n    await Promise.resolve();\n  });\n}", expected: "Promise" },
     { path: "engine/any", text: "export const value = (input: any): unknown => input;", expected: "any" },
     { path: "engine/unchecked", text: 'export const value: string = JSON.parse("1");', expected: "any" },
