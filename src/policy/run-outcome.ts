@@ -13,6 +13,6 @@ export type AlarmEvent = (typeof ALARM_EVENTS)[number];
 export function alarmEventOf(status: ExitStatus): AlarmEvent | null {
   if (status === EXIT.locked) return null;
   if (status === EXIT.done) return "success";
-  // A threshold passed, such as an archive far smaller than usual: it was made, and somebody should look.
-  return status === EXIT.partial || status === EXIT.threshold ? "partial" : "fail";
+  // Also a threshold passed, such as an archive far smaller than usual: whoever is told of failures only should hear of it.
+  return status === EXIT.partial ? "partial" : "fail";
 }
