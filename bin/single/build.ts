@@ -6,6 +6,7 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { chmodSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { Script } from "node:vm";
@@ -40,8 +41,12 @@ const loadRunLater: Plugin = {
 
 const settings: BuildOptions = { absWorkingDir: root, bundle: true, platform: "node", target: "node26", plugins: [inlineOwnFiles], logLevel: "warning" };
 
-/** For code without a place of its own, all of it CommonJS. Only the names of workers are ever taken from the URL. */
-const placeless: BuildOptions = { ...settings, format: "cjs", define: { "import.meta.url": '"file:///coldkeep"' }, supported: { "dynamic-import": false } };
+/**
+ * For code without a place of its own, all of it CommonJS. Only the names of workers are ever taken from the URL. It is kept
+ * small and plain ASCII, which V8 takes in at once: names stay, so that a stack still tells something, and the licences of
+ * libraries, in whose comments other letters may be, go into a file of their own.
+ */
+const placeless: BuildOptions = { ...settings, format: "cjs", minifyWhitespace: true, minifySyntax: true, legalComments: "external", define: { "import.meta.url": '"file:///coldkeep"' }, supported: { "dynamic-import": false } };
 
 async function bundleMain(folder: string): Promise<string> {
   const outfile = join(folder, "main.mjs");
@@ -49,11 +54,17 @@ async function bundleMain(folder: string): Promise<string> {
   return outfile;
 }
 
-/** The program proper as one function, and the code cache of it. The V8 that reads it is the one that runs here. */
+/**
+ * The program proper as one function, and the code cache of it, taken after it ran once: so it also holds the functions that
+ * setting up the libraries called. The V8 that reads it is the one that runs here.
+ */
 async function bundleRun(folder: string): Promise<Record<string, string>> {
-  const files = { "run.js": join(folder, "run.js"), "run.cache": join(folder, "run.cache") };
+  const files = { "run.js": join(folder, "run.js"), "run.cache": join(folder, "run.cache"), "run.licences": join(folder, "run.js.LEGAL.txt") };
   await build({ ...placeless, entryPoints: ["src/cli/run.ts"], outfile: files["run.js"], banner: { js: "(function (module, require) {" }, footer: { js: "})" } });
-  writeFileSync(files["run.cache"], new Script(readFileSync(files["run.js"], "utf8"), { filename: "coldkeep" }).createCachedData());
+  const script = new Script(readFileSync(files["run.js"], "latin1"), { filename: "coldkeep" });
+  const setUp: (module: { exports: unknown }, require: NodeJS.Require) => void = script.runInThisContext();
+  setUp({ exports: {} }, createRequire(import.meta.url));
+  writeFileSync(files["run.cache"], script.createCachedData());
   return files;
 }
 

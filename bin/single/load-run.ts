@@ -3,13 +3,13 @@
  * cache beside it, so that `--version` need not wait until megabytes of it are set up.
  */
 import { createRequire } from "node:module";
-import { getAsset, getRawAsset } from "node:sea";
+import { getRawAsset } from "node:sea";
 import { Script } from "node:vm";
 
 type Wrapper = (module: { exports: unknown }, require: NodeJS.Require) => void;
 
 function load(): typeof import("../../src/cli/run.ts") {
-  const script = new Script(getAsset("run.js", "utf8"), { filename: "coldkeep", cachedData: Buffer.from(getRawAsset("run.cache")) });
+  const script = new Script(Buffer.from(getRawAsset("run.js")).toString("latin1"), { filename: "coldkeep", cachedData: Buffer.from(getRawAsset("run.cache")) });
   const module: { exports: unknown } = { exports: {} };
   const wrapper: Wrapper = script.runInThisContext();
   // Only for Node's own modules, so from where makes no difference.

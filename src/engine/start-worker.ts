@@ -8,9 +8,15 @@ import { singleFile } from "./single-file.ts";
  */
 const RESOURCE_LIMITS = { maxYoungGenerationSizeMb: 6 };
 
+const EXEC_ARGV = ["--disable-warning=ExperimentalWarning"];
+
 /** `url` names a `.ts` file beside the caller; built, it is the `.js` of the same name, and in the single executable its asset. */
 export function startWorker(url: URL, workerData: unknown, transferList: Transferable[] = []): Worker {
-  const options: WorkerOptions = { workerData, transferList, resourceLimits: RESOURCE_LIMITS, execArgv: ["--disable-warning=ExperimentalWarning"], stderr: false };
-  if (singleFile !== null) return new Worker(singleFile.asset(url.href.slice(url.href.lastIndexOf("/") + 1)), { ...options, eval: true });
+  const options: WorkerOptions = { workerData, transferList, resourceLimits: RESOURCE_LIMITS, execArgv: EXEC_ARGV, stderr: false };
+  if (singleFile !== null) {
+    const code = singleFile.asset(url.href.slice(url.href.lastIndexOf("/") + 1));
+    // What kind of code it is, is said, or Node parses all of it once more to find out.
+    return new Worker(code, { ...options, execArgv: [...EXEC_ARGV, "--input-type=commonjs"], eval: true });
+  }
   return new Worker(import.meta.url.endsWith(".js") ? new URL(url.href.replace(/\.ts$/, ".js")) : url, options);
 }

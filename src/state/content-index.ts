@@ -21,6 +21,9 @@ const SCHEMA = `
 
 const FIND = "SELECT volume.id, place, crc FROM piece JOIN volume ON number = piece.volume WHERE sha256 = ?";
 const INSERT = "INSERT OR REPLACE INTO piece VALUES (?, ?, ?, ?)";
+/** Up to so many pieces, reading the table takes less than reading a saved filter. */
+const FILTER_SAVED_FROM = 20_000;
+const HAS_MANY = `SELECT 1 FROM piece LIMIT 1 OFFSET ${FILTER_SAVED_FROM}`;
 const SET_FACT = "INSERT OR REPLACE INTO fact VALUES (?, ?)";
 
 export class ContentIndex {
@@ -94,9 +97,9 @@ export class ContentIndex {
     });
   }
 
-  /** Saves the filter beside the database, so that the next night need not read the whole table. Throws E_DISK. */
+  /** Saves the filter beside a large database, so that the next night need not read the whole table. Throws E_DISK. */
   saveFilter(filter: ContentFilter): void {
-    if (!this.#added) return;
+    if (!this.#added || !this.#database.run(() => this.#database.statement(HAS_MANY).get())) return;
     const path = this.#filterPath();
     const bytes = filter.bytes();
     try {

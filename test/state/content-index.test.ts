@@ -99,42 +99,56 @@ describe("ContentIndex", () => {
 });
 
 describe("the saved filter", () => {
-  test("is used while nothing changed since, and is as good as the table", () => {
-    const dir = tempDir();
-    fill(dir, 50);
+  const MANY = 20_100;
+  /** Known to the saved filter alone: shows whether it was read. */
+  const SAVED_ONLY = digest(999_999);
+
+  function saveFilter(dir: string): void {
     withIndex(dir, (index) => {
       const filter = new ContentFilter();
       index.loadFilter(filter);
-      index.add(VOLUME, [packPieces([[digest(50), place(50)]])]);
-      filter.add(digest(50));
-      // Known to the saved filter alone: shows below whether it was read.
-      filter.add(digest(999));
+      index.add(VOLUME, [packPieces([[digest(MANY), place(MANY)]])]);
+      filter.add(digest(MANY));
+      filter.add(SAVED_ONLY);
       index.saveFilter(filter);
     });
+  }
+
+  test("is used while nothing changed since, and is as good as the table", () => {
+    const dir = tempDir();
+    fill(dir, MANY);
+    saveFilter(dir);
     const loaded = new ContentFilter();
     withIndex(dir, (index) => index.loadFilter(loaded));
-    for (let i = 0; i <= 50; i++) expect(loaded.mayHold(digest(i))).toBe(true);
-    expect(loaded.mayHold(digest(999))).toBe(true);
-    expect(loaded.mayHold(digest(1000))).toBe(false);
+    for (let i = 0; i <= MANY; i++) if (!loaded.mayHold(digest(i))) expect.fail(`piece ${i} is not known`);
+    expect(loaded.mayHold(SAVED_ONLY)).toBe(true);
+    expect(loaded.mayHold(digest(1_000_000))).toBe(false);
+  });
+
+  test("is not worth its room beside a small table", () => {
+    const dir = tempDir();
+    fill(dir, 50);
+    saveFilter(dir);
+    expect(readdirSync(dir)).not.toContain("content.filter");
+    const loaded = new ContentFilter();
+    withIndex(dir, (index) => index.loadFilter(loaded));
+    expect(loaded.mayHold(digest(MANY))).toBe(true);
+    expect(loaded.mayHold(SAVED_ONLY)).toBe(false);
   });
 
   test.each(["stale", "damaged", "missing"])("one that is %s is made anew from the table", (kind) => {
     const dir = tempDir();
-    withIndex(dir, (index) => {
-      index.add(VOLUME, [packPieces([[digest(1), place(1)]])]);
-      const filter = new ContentFilter();
-      filter.add(digest(999));
-      index.saveFilter(filter);
-    });
+    fill(dir, MANY);
+    saveFilter(dir);
     const path = join(dir, "content.filter");
-    if (kind === "stale") withIndex(dir, (index) => index.add(VOLUME, [packPieces([[digest(2), place(2)]])]));
+    if (kind === "stale") withIndex(dir, (index) => index.add(VOLUME, [packPieces([[digest(MANY + 1), place(MANY + 1)]])]));
     if (kind === "damaged") writeFileSync(path, Buffer.alloc(statSync(path).size, 1));
     if (kind === "missing") rmSync(path);
     const loaded = new ContentFilter();
     withIndex(dir, (index) => index.loadFilter(loaded));
     expect(loaded.mayHold(digest(1))).toBe(true);
-    expect(loaded.mayHold(digest(999))).toBe(false);
-    if (kind === "stale") expect(loaded.mayHold(digest(2))).toBe(true);
+    expect(loaded.mayHold(SAVED_ONLY)).toBe(false);
+    if (kind === "stale") expect(loaded.mayHold(digest(MANY + 1))).toBe(true);
     expect(readdirSync(dir)).not.toContain("content.filter.new");
   });
 });
