@@ -3,7 +3,7 @@ import { sha256Hex } from "../codec/digest.ts";
 import { formatPublicKey, parsePublicKey, parseSecretKey, signedObject, verifySignature } from "../codec/signer.ts";
 import { ColdkeepError, messageOf } from "../errors.ts";
 import { objectKey } from "../format/object-key.ts";
-import { encodeRecord, parseRecord, RECORD_BYTES_MAX, RECORD_LINE_BYTES_MAX, type RetireRecord, type VaultRecord } from "../format/record.ts";
+import { encodeRecord, parseRecord, RECORD_BYTES_MAX, RECORD_LINE_BYTES_MAX, type KnownRecord, type VaultRecord } from "../format/record.ts";
 import { signedMessage, splitSigned } from "../format/signed-text.ts";
 import { FORMAT_VERSION } from "../format/vault-marker.ts";
 import type { Emit } from "./events.ts";
@@ -53,10 +53,14 @@ export async function readRecords(regions: readonly Region[], host: string, trus
   return ids.flatMap((id) => found.get(id) ?? []);
 }
 
+type Unsigned<R> = R extends KnownRecord ? Omit<R, "type" | "format" | "signer"> : never;
+/** What a record says, before anybody signs it. */
+export type RecordText = Unsigned<KnownRecord>;
+
 /** Signs a record with the operator's secret key and puts it into every region. Returns the regions that failed. Throws E_CONFIG. */
 export async function putRecord(
   regions: readonly Region[],
-  record: Omit<RetireRecord, "type" | "format" | "signer">,
+  record: RecordText,
   operatorKey: string,
   signal: AbortSignal,
 ): Promise<{ region: string; error: unknown }[]> {
