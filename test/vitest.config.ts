@@ -35,7 +35,8 @@ export default defineConfig({
           exclude: [serverTests],
           testTimeout: 120_000,
           hookTimeout: 60_000,
-          maxWorkers: 3,
+          // Much of their time they wait: for a clock tick to pass, a time-out to end.
+          maxWorkers: 5,
         },
       },
       {
@@ -45,7 +46,7 @@ export default defineConfig({
           include: [serverTests],
           testTimeout: 600_000,
           hookTimeout: 120_000,
-          fileParallelism: false,
+          maxWorkers: 2,
         },
       },
     ],

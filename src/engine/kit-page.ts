@@ -25,6 +25,7 @@ const STYLE = `
   :root { color-scheme: light; }
   body { font: 11pt/1.4 system-ui, sans-serif; max-width: 46em; margin: 2em auto; padding: 0 1em; color: #111; background: #fff; }
   h1 { font-size: 1.5em; } h2 { font-size: 1.1em; margin-top: 1.6em; }
+  code { overflow-wrap: anywhere; }
   pre { font: 8.5pt/1.35 ui-monospace, monospace; white-space: pre-wrap; overflow-wrap: anywhere; border: 1px solid #888; padding: 0.8em; }
   figure { display: inline-block; margin: 0.5em 1.5em 0.5em 0; break-inside: avoid; } figure svg { width: 6.5cm; height: 6.5cm; } figcaption { font-size: 0.85em; }
   table { border-collapse: collapse; } td, th { text-align: left; padding: 0.15em 1em 0.15em 0; vertical-align: top; overflow-wrap: anywhere; }

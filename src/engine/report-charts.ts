@@ -31,5 +31,5 @@ export function drawChart({ title, fromMs, toMs, lines, limit, format }: Chart):
   });
   const limitLine = limit === undefined ? "" : `<line class="limit" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y(limit.value)}" y2="${y(limit.value)}"/>`;
   const legend = [...lines.map(({ name, className }) => `<span class="key ${className}">${escapeHtml(name)}</span>`), ...(limit === undefined ? [] : [`<span class="key limit">${escapeHtml(limit.name)}</span>`])];
-  return `<figure><svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escapeHtml(title)}">${grid.join("")}${dates.join("")}${limitLine}${drawn.join("")}</svg><figcaption>${escapeHtml(title)}: ${legend.join(" ")}</figcaption></figure>`;
+  return `<figure><div class="wide" tabindex="0" role="region" aria-label="${escapeHtml(title)}: chart"><svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escapeHtml(title)}">${grid.join("")}${dates.join("")}${limitLine}${drawn.join("")}</svg></div><figcaption>${escapeHtml(title)}: ${legend.join(" ")}</figcaption></figure>`;
 }

@@ -20,10 +20,10 @@ dt { color: var(--soft); font-size: 0.85rem; } dd { margin: 0; font-size: 1.15re
 div.wide { overflow-x: auto; } div.wide:focus-visible, summary:focus-visible { outline: 3px solid var(--one); outline-offset: 2px; }
 table { border-collapse: collapse; width: 100%; font-size: 0.9rem; } caption { text-align: left; color: var(--soft); padding-bottom: 0.3rem; }
 th, td { text-align: left; padding: 0.25rem 0.8rem 0.25rem 0; border-bottom: 1px solid var(--rule); vertical-align: top; } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
-figure { margin: 0.5rem 0 0; } figure svg { width: 100%; height: auto; } figure text { fill: var(--soft); font-size: 11px; } figcaption { color: var(--soft); font-size: 0.85rem; }
+figure { margin: 0.5rem 0 0; } figure svg { width: 100%; min-width: 34rem; height: auto; } figure text { fill: var(--soft); font-size: 11px; } figcaption { color: var(--soft); font-size: 0.85rem; }
 .grid { stroke: var(--rule); stroke-width: 1; } polyline { fill: none; stroke-width: 2; } polyline.one { stroke: var(--one); } circle.one { fill: var(--one); } polyline.two { stroke: var(--two); } circle.two { fill: var(--two); }
 line.limit { stroke: var(--bad); stroke-width: 1.5; stroke-dasharray: 6 4; } .key { margin-right: 1rem; } .key.one { color: var(--one); } .key.two { color: var(--two); } .key.limit { color: var(--bad); }
-@media print { :root { color-scheme: light; } body { max-width: none; padding: 0; } h2 { break-after: avoid; } tr, figure { break-inside: avoid; } details { display: block; } }`;
+@media print { :root { color-scheme: light; } figure svg { min-width: 0; } body { max-width: none; padding: 0; } h2 { break-after: avoid; } tr, figure { break-inside: avoid; } details { display: block; } }`;
 
 type Cell = { text: string; className?: string };
 

@@ -2,7 +2,7 @@
 import { spawn, spawnSync } from "node:child_process";
 import { chmodSync, chownSync, closeSync, cpSync, ftruncateSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { noise, setUpHost, TestHost } from "../support/host.ts";
 import { treeDigest } from "../support/program.ts";
 
@@ -132,6 +132,9 @@ describe("state that is lost or damaged", () => {
   });
 
   test("learning that was cut short is begun again", async () => {
+    // The single executable lets nobody put code into it.
+    vi.stubEnv("COLDKEEP_TEST_PROGRAM", "");
+    onTestFinished(() => void vi.unstubAllEnvs());
     const host = await setUpHost({ tree });
     await host.backup();
     for (const name of readdirSync(host.state)) if (name.startsWith("content")) rmSync(join(host.state, name));

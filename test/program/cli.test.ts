@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { runColdkeep, startColdkeep, tempDir, waitUntil } from "../support/program.ts";
 import { onTerminal } from "../support/terminal-session.ts";
 
@@ -17,6 +17,9 @@ function writeConfig(folder: string, sources: string): string {
   );
   return path;
 }
+
+// What it loads, and where its modules lie, is asked of an installation.
+vi.stubEnv("COLDKEEP_TEST_PROGRAM", "");
 
 describe("--version", () => {
   test("loads next to nothing", async () => {

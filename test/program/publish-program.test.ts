@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { appendFileSync, copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { newSigner, sign } from "../../src/codec/signer.ts";
 import { sha256Hex } from "../../src/codec/digest.ts";
 import { signedMessage } from "../../src/format/signed-text.ts";
@@ -12,6 +12,9 @@ import { type ProgramResult, tempDir } from "../support/program.ts";
 import { flip } from "../support/restore.ts";
 import { fetchProgram, writeTinyProgram } from "../support/single-file.ts";
 import { fileTempDir } from "../support/temp-dir.ts";
+
+// Of an installation: `init` by the single executable already names itself in the kit.
+vi.stubEnv("COLDKEEP_TEST_PROGRAM", "");
 
 const root = resolve(import.meta.dirname, "../..");
 const program = join(fileTempDir(), "program");

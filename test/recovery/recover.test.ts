@@ -8,13 +8,15 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { readRecoveryFiles } from "../../src/recovery/recovery-files.ts";
 import { addArchive, type Archive, type ArchiveOptions, createVault, type Item, type Line, newId, type Vault } from "./make-region.ts";
 import { expectedTree, noise, oddTree, seenTree } from "./tree.ts";
 
 const onPath = (program: string): boolean =>
   (process.env["PATH"] ?? "").split(delimiter).some((folder) => existsSync(join(folder, program)));
+
+vi.setConfig({ testTimeout: 60_000 });
 const shells = [["sh"], ...(onPath("dash") ? [["dash"]] : []), ...(onPath("busybox") ? [["busybox", "sh"]] : [])];
 const root = process.getuid?.() === 0;
 const work = mkdtempSync(join(tmpdir(), "recover-test-"));

@@ -8,8 +8,11 @@ const WORK = `
   import { workerData } from "node:worker_threads";
   const { ReadingTurns } = await import(workerData.source);
   const turns = new ReadingTurns(workerData.memory);
-  const [within, most, done] = [0, 1, 2];
+  const [within, most, done, ready] = [0, 1, 2, 3];
   const counts = new Int32Array(workerData.counts);
+  // All begin together, however long each took to start.
+  if (Atomics.add(counts, ready, 1) === 3) Atomics.notify(counts, ready);
+  for (let n = Atomics.load(counts, ready); n < 4; n = Atomics.load(counts, ready)) Atomics.wait(counts, ready, n);
   for (let i = 0; i < 50; i++) {
     turns.take(() => {
       const now = Atomics.add(counts, within, 1) + 1;
@@ -22,12 +25,12 @@ const WORK = `
 `;
 
 test.each([1, 2])("%i at once", async (limit) => {
-  const counts = new Int32Array(new SharedArrayBuffer(12));
+  const counts = new Int32Array(new SharedArrayBuffer(16));
   const { memory } = ReadingTurns.of(limit);
   const code = new URL(`data:text/javascript,${encodeURIComponent(WORK)}`);
   const workers = Array.from({ length: 4 }, () => new Worker(code, { workerData: { source: source.href, memory, counts: counts.buffer } }));
   await Promise.all(workers.map((worker) => new Promise((resolve, reject) => worker.on("error", reject).on("exit", resolve))));
-  expect([...counts]).toEqual([0, limit, 4]);
+  expect([...counts]).toEqual([0, limit, 4, 4]);
 });
 
 test("a turn comes back from work that throws", () => {
