@@ -48,6 +48,7 @@ function painted(text: string, color: number): string {
 
 export class ProcessTerminal implements Terminal {
   readonly isTerminal: boolean;
+  readonly columns: number | undefined;
   readonly wantsJson: boolean;
   readonly canAsk: boolean;
   readonly #options: TerminalOptions;
@@ -61,6 +62,7 @@ export class ProcessTerminal implements Terminal {
   constructor(options: TerminalOptions) {
     this.#options = options;
     this.isTerminal = options.stderr.isTTY === true;
+    this.columns = options.stdout.isTTY === true && (options.stdout.columns ?? 0) > 0 ? options.stdout.columns : undefined;
     this.wantsJson = options.json;
     this.canAsk = this.isTerminal && options.questions !== undefined && !options.quiet && !options.json;
     const mayColor = options.noColor !== true && !options.env["NO_COLOR"] && options.env["TERM"] !== "dumb";

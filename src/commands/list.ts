@@ -1,5 +1,6 @@
 /** `coldkeep list`: which archives there are, and where. */
 import { listArchives, type ListedArchive } from "../engine/list-archives.ts";
+import { ID_TIME_LENGTH } from "../format/id.ts";
 import { EXIT, type ExitStatus } from "../errors.ts";
 import { formatLocalTime, formatSize } from "../units.ts";
 import type { CommandContext } from "./command.ts";
@@ -19,23 +20,23 @@ export async function run(context: CommandContext, _args: readonly string[], opt
   if (terminal.wantsJson) {
     terminal.json({ total: archives.length, archives: archives.slice(0, LISTED_MAX), findingsTotal: findings.length, findings: findings.slice(0, LISTED_MAX) });
   } else if (archives.length === 0) terminal.say("there is no archive yet");
-  else terminal.data(tableOf(archives).join("\n"));
+  else terminal.data(tableOf(archives, terminal.columns).join("\n"));
   return EXIT.done;
 }
 
-function tableOf(archives: readonly ListedArchive[]): string[] {
+function tableOf(archives: readonly ListedArchive[], width: number | undefined): string[] {
   const severalHosts = new Set(archives.map(({ host }) => host)).size > 1;
   const columns = [
     { title: "TIME", of: (archive: ListedArchive) => formatLocalTime(Date.parse(archive.finishedAt)) },
     ...(severalHosts ? [{ title: "HOST", of: (archive: ListedArchive) => archive.host }] : []),
-    { title: "ARCHIVE", of: (archive: ListedArchive) => archive.id },
+    { title: "ARCHIVE", of: (archive: ListedArchive) => archive.id, narrow: (archive: ListedArchive) => archive.id.slice(0, ID_TIME_LENGTH) },
     { title: "STATUS", of: ({ status, flags }: ListedArchive) => [status, ...flags].join(", ") },
-    { title: "ENTRIES", right: true, of: (archive: ListedArchive) => String(archive.entries) },
-    { title: "SIZE", right: true, of: (archive: ListedArchive) => formatSize(archive.sourceBytes) },
+    { title: "ENTRIES", right: true, narrow: "leave out" as const, of: (archive: ListedArchive) => String(archive.entries) },
+    { title: "SIZE", right: true, narrow: "leave out" as const, of: (archive: ListedArchive) => formatSize(archive.sourceBytes) },
     { title: "STORED", right: true, of: (archive: ListedArchive) => formatSize(archive.storedBytes) },
     { title: "REGIONS", of: (archive: ListedArchive) => regionsText(archive.regions) },
   ];
-  return table(archives, columns);
+  return table(archives, columns, width);
 }
 
 /** `north, usb (behind)` */

@@ -20,6 +20,8 @@ export type VerdictLine = { before: string; word: string; tone: Tone; after: str
 export type Terminal = {
   /** Whether a person is watching: stderr is a terminal. */
   readonly isTerminal: boolean;
+  /** Characters in a line of stdout, where that is a terminal that knows. */
+  readonly columns: number | undefined;
   /** `--json`: one document on stdout, and no `data`. */
   readonly wantsJson: boolean;
   /** Data for stdout: one or more lines. Names in it go through `printable` first: a newline here ends the line. */

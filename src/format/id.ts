@@ -6,6 +6,8 @@ const ID = /^(\d{4})(\d\d)(\d\d)t(\d\d)(\d\d)(\d\d)(\d{3})z-[a-z2-7]{16}$/;
 
 /** Characters of an id. */
 export const ID_LENGTH = 36;
+/** Those of its time: enough to name an archive of a host, of which no two have one. */
+export const ID_TIME_LENGTH = 19;
 /** Random bytes `makeId` takes. */
 export const ID_RANDOM_BYTES = 10;
 

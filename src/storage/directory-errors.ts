@@ -49,7 +49,7 @@ export function rootError(error: unknown, location: string): StoreError {
   return new StoreError("unreachable", `the directory of ${location} does not exist`, {
     cause: error,
     retryable: false,
-    hint: "The disk may not be mounted; mount it, or run 'coldkeep init' for a new region.",
+    hint: "The disk may not be mounted; mount it, or run `coldkeep init` for a new region.",
   });
 }
 

@@ -3,6 +3,7 @@ import { appendFileSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSyn
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { setUpHost, type TestHost } from "../support/host.ts";
+import { onTerminal } from "../support/terminal-session.ts";
 import { clockAt, hasVirtualClock } from "../support/virtual-clock.ts";
 
 type Finding = { severity: string; message: string; hint: string };
@@ -79,6 +80,15 @@ describe("of one host", () => {
     expect(stdout).toMatch(/^ {2}a +\+ \+ \+$/m);
     expect(stdout).toMatch(/^growth +\+.* in 2 days$/m);
     for (const line of stdout.split("\n")) expect(line.length).toBeLessThanOrEqual(80);
+
+    const list = ["list", "--config", host.config];
+    const onScreen = async (columns: number): Promise<string[]> => (await host.run(list, { wrapper: onTerminal(columns), env: { TERM: "xterm" } })).stdout.trimEnd().split(/\r?\n/);
+    const narrow = await onScreen(80);
+    for (const line of narrow) expect(line.length).toBeLessThanOrEqual(80);
+    // What is left of an id there still names the archive.
+    const [shortId = "none"] = narrow[1]?.match(/\d{8}t\d{9}z/) ?? [];
+    expect((await host.run(["show", "--archive", shortId, "--config", host.config])).status).toBe(0);
+    expect((await onScreen(120)).join("\n")).toBe((await host.run(list)).stdout.trimEnd());
   });
 
   test("what this machine remembers: verifications, a failed run since, and the figures for Prometheus", async () => {
