@@ -12,8 +12,6 @@ export type StoreAbilities = {
   checksDigest: boolean;
   /** How many versions and marks of deletes of a key the store keeps; without it, it keeps none. */
   versionsOf?: (key: string) => Promise<number>;
-  /** The store takes a second object under a key that was asked to be new, as RGW does where it keeps versions. */
-  takesSecond?: true;
 };
 
 /** `makeStore` gives an empty store each time it is called. */
@@ -37,7 +35,7 @@ export function storeConformance(name: string, makeStore: () => Promise<ObjectSt
     test("a put creates once, says so, and never changes what is there", async () => {
       const before = await store.nowMs();
       expect(await put("hosts/a/archives/one", Buffer.from("first"))).toBe("created");
-      if (abilities.takesSecond === undefined) expect(await put("hosts/a/archives/one", Buffer.from("second"))).toBe("exists");
+      expect(await put("hosts/a/archives/one", Buffer.from("second"))).toBe("exists");
       expect((await readAll(store, "hosts/a/archives/one")).toString()).toBe("first");
       const found = await store.head("hosts/a/archives/one");
       expect(found).toMatchObject({ key: "hosts/a/archives/one", sizeBytes: 5 });
@@ -137,7 +135,7 @@ export function storeConformance(name: string, makeStore: () => Promise<ObjectSt
       expect(await store.head("hosts/a/volumes/wrong-size")).toBeNull();
     });
 
-    test.skipIf(abilities.takesSecond === true)("of several puts of one key exactly one creates it, and its bytes stay", async () => {
+    test("of several puts of one key exactly one creates it, and its bytes stay", async () => {
       const bodies = Array.from({ length: 8 }, (_, index) => Buffer.from(`body ${index}`));
       const answers = await Promise.all(bodies.map((body) => put("hosts/a/volumes/raced", body)));
       expect(answers.filter((answer) => answer === "created")).toHaveLength(1);
