@@ -8,7 +8,11 @@ import type { ListedObject } from "../format/manifest.ts";
 import { StateDatabase } from "./database.ts";
 
 /** A stored object, with the fingerprints of the recipients it is encrypted to (its `set` means nothing outside a manifest). */
-export type KnownObject = ListedObject & { recipients: string[] };
+export type KnownObject = ListedObject & {
+  recipients: string[];
+  /** Id of the newest archive (or checkpoint) that is known to list it. */
+  archive?: string;
+};
 
 /** The archive that was about to be committed: noted before its first manifest is put. */
 export type Intent = { id: string; sha256: string };

@@ -17,7 +17,7 @@ import type { EngineEvent } from "../events.ts";
 import type { HostSetup } from "../host-setup.ts";
 import type { Manifest } from "../manifests.ts";
 import { closeRegions, type Region } from "../region.ts";
-import { objectsToRewrite } from "./base.ts";
+import { knownObjects, objectsToRewrite } from "./base.ts";
 import { Crew, Scouts } from "./crew.ts";
 import { FanOut } from "./fan-out.ts";
 import { findGround, readSafeSetup, type BackupOrder, type Ground } from "./ground.ts";
@@ -204,6 +204,7 @@ class BackupRun {
     noteChainBegun(this.#ground.setup.keysDir, manifest.header.id);
     this.#ground.state.noteLatest({ id: manifest.header.id, sha256: manifest.sha256, sequence: manifest.header.sequence });
     this.#ground.state.clearIntent();
+    this.#ground.state.noteObjects(knownObjects(manifest));
     this.#ground.cache.retain(new Set(segments.map((segment) => segment.sha256)));
     return this.#report(report, flags, manifest, complete, addedBytes);
   }

@@ -30,7 +30,7 @@ export type PrunedRegion = {
 
 export type Pruned = { records: number; regions: PrunedRegion[] };
 
-export type PruneGround = { vault: OpenVault; view: HostView; plan: PrunePlan; signer: Signer | null; emit: Emit; signal: AbortSignal };
+export type PruneGround = { vault: OpenVault; view: HostView; plan: PrunePlan; signer: Signer; emit: Emit; signal: AbortSignal };
 
 const ERASED_AT_ONCE = 8;
 /** Manifests are listed again after this time of deleting, ms. */
@@ -72,26 +72,24 @@ async function writeRecords({ plan, view, vault, signer, signal }: PruneGround):
       await region.store.put(objectKey(view.host, "record", record.record.id), bytes, { sha256: sha256Hex(bytes), signal });
     }
   }
-  if (plan.expire.length > 0 && signer === null) throw new ColdkeepError("E_INTERNAL", "nobody signs that archives expire");
-  await eachOf(plan.expire, ERASED_AT_ONCE, async ({ archive, manifest, previous, reason }) => {
-    if (signer === null) return;
+  for (const { archive, manifest, previous, reason } of plan.expire) {
     const id = makeId(view.nowMs, randomBytes(ID_RANDOM_BYTES));
     const text = { vault: vault.trust.vault, host: view.host, id, at: new Date(view.nowMs).toISOString(), kind: "expire" as const, archive, manifest, previous, reason: reason.slice(0, 1000) };
     const [failed] = await putRecord(regions, text, signer, signal);
     if (failed !== undefined) throw failed.error;
-  });
+  }
   return plan.expire.length;
 }
 
 /** Copies of manifests, by which the objects they list are known for as long as they are kept. */
 async function setAside({ view, vault, signal }: PruneGround, region: Region, archives: readonly string[]): Promise<void> {
-  await eachOf(archives, ERASED_AT_ONCE, async (id) => {
+  for (const id of archives) {
     const seen = view.manifests.get(manifestName("archive", id));
-    if (seen === undefined) return;
+    if (seen === undefined) continue;
     const { bytes } = await loadManifest(vault.reachable, seen, vault.trust, signal);
     // One that is there already counts from an earlier end of this archive; its time begins anew.
     await region.store.put(objectKey(view.host, "expired", id), bytes, { sha256: sha256Hex(bytes), overwrite: true, signal });
-  });
+  }
 }
 
 /** The archives of the plan that are not held meanwhile. */

@@ -106,8 +106,9 @@ function planRegion(view: HostView, { region, stored, nowMs }: RegionView, { kep
   const all = [...view.manifests.values()];
   // While a manifest lies there, so does what it lists: a reader without records would take it for an archive.
   const present = removed.filter((manifest) => stored.has(keyOf(manifest)) || !isSetAside(view, stored, manifest.header.id));
-  const needing = [...kept, ...all.filter((manifest) => manifest.kind === "checkpoint"), ...present];
-  const needed = new Set(needing.flatMap(({ objects }) => objects));
+  const staying = [...kept, ...all.filter((manifest) => manifest.kind === "checkpoint")];
+  const needed = new Set(staying.flatMap(({ objects }) => objects));
+  const leaving = new Set(present.flatMap(({ objects }) => objects));
   const copies = all.filter(({ kind }) => kind === "expired");
   const freeAtMs = new Map<string, number>();
   for (const copy of copies) {
@@ -119,7 +120,7 @@ function planRegion(view: HostView, { region, stored, nowMs }: RegionView, { kep
   for (const { key, sizeBytes, modifiedMs } of stored.values()) {
     const kind = parseObjectKey(key)?.kind;
     if ((kind !== "volume" && kind !== "catalog") || needed.has(key)) continue;
-    const atMs = Math.min(freeAtMs.get(key) ?? Number.POSITIVE_INFINITY, Math.max(modifiedMs + UNLISTED_MS, finite(freeAtMs.get(key))));
+    const atMs = leaving.has(key) ? nowMs + GRACE_MS : Math.min(freeAtMs.get(key) ?? Number.POSITIVE_INFINITY, Math.max(modifiedMs + UNLISTED_MS, finite(freeAtMs.get(key))));
     if (nowMs >= atMs) objects.push({ key, sizeBytes });
     else {
       waiting.objects++;

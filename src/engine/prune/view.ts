@@ -70,6 +70,7 @@ export async function viewHost(vault: OpenVault, host: string, signal: AbortSign
   for (const region of regions) obstacles.push(...foreignFiles(region, host), ...clockObstacles(region, nowMs));
   const records = await surveyRecords(regions.map(({ region }) => region), host, vault.trust, signal);
   obstacles.push(...recordObstacles(records));
+  regions.sort((a, b) => vault.regions.indexOf(a.region) - vault.regions.indexOf(b.region));
   const view: HostView = { host, regions, manifests: new Map(), sizes: new Map(), records: records.records, fates: fatesOf(records.records.map(({ record }) => record)), nowMs, obstacles };
   await addManifests(view, vault, signal);
   return view;
