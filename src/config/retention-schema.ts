@@ -3,16 +3,19 @@ import { z } from "zod";
 import { ColdkeepError } from "../errors.ts";
 import { didYouMean } from "../policy/closest.ts";
 import { checkRule, checkTimeZone, PERIODS, type RetentionRule } from "../policy/retention.ts";
-import { formatDuration } from "../units.ts";
+import { formatDuration, parseSize } from "../units.ts";
 import { checked, durationUpTo } from "./value-types.ts";
 
 export type RetentionConfig = {
   rule: RetentionRule;
   /** Whose signature expires archives: the operator's, or this host's own. */
   signedBy: "operator" | "host";
+  /** Content stored again in one night at the most, bytes, so that volumes of which little is needed can go; null for none. */
+  reclaimBytes: number | null;
 };
 
 const KEEP_MIN = 3;
+const RECLAIM = "1GiB";
 
 const count = (about: string) => z.int().min(0).max(100_000).prefault(0).describe(about);
 
@@ -27,17 +30,31 @@ const ruleKeys = {
   timeZone: z.string().transform(checked(checkTimeZone)).prefault("UTC").describe("Where days begin and end, like Europe/Berlin."),
 };
 
+function reclaimBytes(text: string): number | null {
+  return text === "off" ? null : parseSize(text);
+}
+
 const RuleKeys = z.strictObject(ruleKeys);
 const RetentionKeys = z.strictObject({
   ...ruleKeys,
   signedBy: z.enum(["operator", "host"]).prefault("operator").describe("Who signs that archives expire: the operator, with the kit, or this host by itself."),
+  reclaim: z.string({ error: "must be a size, or off" }).transform(checked(reclaimBytes)).prefault(RECLAIM).describe("How much may be stored again in one night, from this machine's disk, so that volumes of which little is needed can go. A size like 1GiB, or off."),
 });
 
 function ruleOf({ within, ...same }: z.infer<typeof RuleKeys>): RetentionRule {
   return checkRule({ ...same, withinMs: within ?? null });
 }
 
-const RetentionValue = RetentionKeys.transform(checked(({ signedBy, ...rule }): RetentionConfig => ({ rule: ruleOf(rule), signedBy })));
+const RetentionValue = RetentionKeys.transform(({ signedBy, reclaim, ...keys }, context): RetentionConfig => {
+  try {
+    return { rule: ruleOf(keys), signedBy, reclaimBytes: reclaim };
+  } catch (error) {
+    if (!(error instanceof ColdkeepError)) throw error;
+    // What is not there may stand there mistyped, which is then the better complaint.
+    context.addIssue({ code: "custom", message: error.message, params: { hint: error.hint, missing: true } });
+    return z.NEVER;
+  }
+});
 
 /** For the top of the configuration. */
 export const retention = RetentionValue.nullable().prefault(null).describe("How long archives are kept, by `coldkeep prune`. Default: for ever.");

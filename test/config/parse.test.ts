@@ -165,14 +165,16 @@ test("the JSON Schema knows every key, and no other", () => {
 test("retention is a rule with what is usual, refused where it keeps nothing or the wrong one would sign", () => {
   const retention = (text: string): unknown => parseConfig(`${TEXT}retention: ${text}\n`, "c.yaml").retention;
   const rule = { last: 0, daily: 7, weekly: 0, monthly: 0, yearly: 0, withinMs: null, keepMin: 3, timeZone: "UTC" };
-  expect(retention("{daily: 7}")).toEqual({ rule, signedBy: "operator" });
-  expect(retention("{daily: 7, within: 2d, keepMin: 5, timeZone: Europe/Berlin, signedBy: host}")).toEqual({ rule: { ...rule, withinMs: 172_800_000, keepMin: 5, timeZone: "Europe/Berlin" }, signedBy: "host" });
+  expect(retention("{daily: 7}")).toEqual({ rule, signedBy: "operator", reclaimBytes: 1024 * MIB });
+  expect(retention("{daily: 7, within: 2d, keepMin: 5, timeZone: Europe/Berlin, signedBy: host}")).toEqual({ rule: { ...rule, withinMs: 172_800_000, keepMin: 5, timeZone: "Europe/Berlin" }, signedBy: "host", reclaimBytes: 1024 * MIB });
+  expect(retention("{daily: 7, reclaim: off}")).toMatchObject({ reclaimBytes: null });
   const wrong: [string, RegExp][] = [
     ["{last: 7}", /retention: `last` alone keeps nothing/],
     ["{}", /retention: the rule names nothing to keep/],
     ["{daily: 7, timeZone: Mars/Olympus}", /retention\.timeZone: "Mars\/Olympus" is not a time zone/],
     ["{daily: -1}", /retention\.daily: must be at least 0/],
     ["{daily: 7, keepMin: 0}", /retention\.keepMin: must be at least 1/],
+    ["{daily: 7, reclaim: much}", /retention\.reclaim: "much" is not a size/],
     ["{dayly: 7}", /retention\.dayly: is not a known key/],
   ];
   for (const [text, message] of wrong) expect(() => retention(text), text).toThrow(message);

@@ -22,6 +22,7 @@ import { ObjectSource, SealedReader } from "../object-source.ts";
 import { closeRegions, openRegions, reachableRegions, type Region } from "../region.ts";
 import { collectKnown, newCheckpoints, reusableObjects, type Reusable } from "./base.ts";
 import { catchUp } from "./catch-up.ts";
+import { volumesToLeave } from "./reclaim.ts";
 import { checkChain, type ChainChoice, type ChainEnd } from "./chain.ts";
 
 export type BackupOrder = ChainChoice & {
@@ -103,8 +104,9 @@ async function surveyGround(order: BackupOrder, setup: HostSetup, state: RunStat
   const wanted = { copies: config.copies, volumeRecipients: recipients.volume, catalogRecipients: recipients.catalog };
   const reusable = await reusableObjects(known, surveyed, wanted, early, lost, signal);
   const reachable = withoutLost(surveyed, lost, emit);
+  const left = volumesToLeave(state, config.retention, reusable.volumes, survey.archives.map(({ header }) => header.id), emit);
   if (!order.dryRun && reachable.length === regions.length) state.forgetObjects(reusable.gone);
-  return { setup, regions, reachable, state, cache, spoolDir: paths.spool, end, base, reusable, recipients };
+  return { setup, regions, reachable, state, cache, spoolDir: paths.spool, end, base, reusable: { ...reusable, volumes: reusable.volumes.filter((id) => !left.has(id)) }, recipients };
 }
 
 /** Leaves regions out that failed while they were asked. Throws E_REGION when none is left. */
