@@ -3,6 +3,7 @@ import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { newSigner, signedObject } from "../../../src/codec/signer.ts";
 import type { Region } from "../../../src/engine/region.ts";
+import { holdArchive, type HoldOrder, releaseArchive } from "../../../src/engine/hold.ts";
 import { keyPrefix, objectKey } from "../../../src/format/object-key.ts";
 import { DAY, HOUR, type MadeArchive, PruneVault, START } from "./prune-vault.ts";
 
@@ -319,4 +320,21 @@ test("a host whose signer was taken cannot push its good archives out, nor have 
   const verdicts = new Map(result?.plan.verdicts.map(({ archive, verdict }) => [archive, verdict]));
   for (const night of nights.slice(0, 9)) expect(verdicts.get(night.id)).toBe("keep");
   for (const region of ["a", "b"]) for (const night of nights) expect(vault.wholeArchives(region, nights)).toContain(night.id);
+});
+
+test("the verbs' hold brings back what has expired while a region has its manifest, and a release ends every hold", async () => {
+  const vault = new PruneVault();
+  const nights = vault.nights(5);
+  vault.wrap = (store) => over(store, { erase: async () => ({ freedBytes: 0, kept: { untilMs: null } }) });
+  await vault.prune();
+  vault.wrap = (store) => store;
+  const order = async (reason: string): Promise<HoldOrder> => ({ vault: await vault.open("web1"), archive: nights[0]?.id.slice(0, 20) ?? "", reason, signer: vault.operator, emit: () => undefined, signal: new AbortController().signal });
+  const held = await holdArchive(await order("audit"));
+  expect(held).toMatchObject({ archive: nights[0]?.id, records: [expect.any(String)], regions: { a: "recorded", b: "recorded" } });
+  expect((await holdArchive(await order("audit"))).records).toEqual([]);
+  expect((await holdArchive(await order("appeal"))).records).toHaveLength(1);
+  const idsNow = async (): Promise<string[]> => (await (await vault.open("web1")).survey("web1")).archives.map(({ header }) => header.id);
+  expect(await idsNow()).toContain(nights[0]?.id);
+  expect((await releaseArchive(await order("over"))).records).toHaveLength(2);
+  expect(await idsNow()).not.toContain(nights[0]?.id);
 });
