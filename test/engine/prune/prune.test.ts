@@ -219,6 +219,27 @@ describe("beside a backup", () => {
   });
 });
 
+test("an object that two archives left behind waits for the grace of the later one", async () => {
+  const vault = new PruneVault();
+  const wanted = vault.object("volume");
+  const key = objectKey("web1", "volume", wanted.id);
+  const nights: MadeArchive[] = [];
+  for (let night = 0; night < 4; night++) {
+    vault.at(START + night * DAY);
+    nights.push(vault.archive({ objects: night < 2 ? [wanted] : [] }));
+  }
+  await vault.prune({ daily: 3 });
+  vault.at(START + 3 * DAY + 70 * HOUR);
+  await vault.prune({ daily: 2 });
+  vault.at(START + 3 * DAY + 141 * HOUR);
+  await vault.prune({ daily: 2 });
+  for (const region of ["a", "b"]) expect(vault.keys(region)).toContain(key);
+  vault.at(START + 3 * DAY + 143 * HOUR);
+  await vault.prune({ daily: 2 });
+  for (const region of ["a", "b"]) expect(vault.keys(region)).not.toContain(key);
+  expect(vault.wholeArchives("a", nights)).toEqual(idsOf(nights.slice(2)));
+});
+
 describe("holds", () => {
   test("a held archive stays, an expired one comes back to life, and after the release its objects get their whole grace again", async () => {
     const vault = new PruneVault();
@@ -314,7 +335,8 @@ describe("what a region may be like", () => {
 test("a host whose signer was taken cannot push its good archives out, nor have them judged by its own clock", async () => {
   const vault = new PruneVault();
   const nights = vault.nights(10);
-  for (let i = 0; i < 20; i++) vault.archive({ finishedMs: START - (i + 1) * DAY });
+  // An hour before the good ones, each of which would then be the second of its day.
+  for (let i = 0; i < 10; i++) vault.archive({ finishedMs: START + i * DAY - HOUR });
   for (let i = 0; i < 20; i++) vault.archive({ finishedMs: START + (60 + i) * DAY });
   const [result] = await vault.prune({ daily: 10 });
   const verdicts = new Map(result?.plan.verdicts.map(({ archive, verdict }) => [archive, verdict]));
