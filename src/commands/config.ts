@@ -1,6 +1,7 @@
 /** `config check`, `config schema`, `config show`. */
 import { configPath, loadConfig, type LoadedConfig } from "../config/load.ts";
 import { type Config, configJsonSchema } from "../config/schema.ts";
+import { formatRule } from "../config/retention-schema.ts";
 import type { NotifyTarget } from "../config/watch-schema.ts";
 import { checkSource, type SourceCheck } from "../engine/source-check.ts";
 import { EXIT, type ExitStatus } from "../errors.ts";
@@ -94,6 +95,7 @@ function describe(config: Config): string[] {
     row("memory", config.memoryBytes === null ? "by the cores" : formatSize(config.memoryBytes)),
     row("objectives", describeObjectives(config.objectives)),
     row("safety", describeSafety(config.safety)),
+    row("retention", config.retention === null ? "for ever" : `${formatRule(config.retention.rule)}, signed by the ${config.retention.signedBy}`),
     row("readers", config.readers === null ? "by the cores" : String(config.readers)),
     row("schedule", `${config.schedule.at}, up to ${formatDuration(config.schedule.randomDelayMs)} later`),
     ...(config.schedule.verify === undefined ? [] : [row("", `verify ${config.schedule.verify.at}`)]),

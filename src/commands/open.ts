@@ -14,9 +14,11 @@ function kitAuthority(path: string): Authority {
   return { kind: "kit", kit };
 }
 
-async function authorityOf(context: CommandContext, options: ReadingOptions): Promise<Authority> {
+/** Who says which regions there are and whom to trust, by a verb's options. Throws E_CONFIG, E_KIT. */
+export async function authorityOf(context: CommandContext, options: Pick<ReadingOptions, "config" | "kit"> & { signer?: readonly string[] }): Promise<Authority> {
   if (options.kit !== undefined) return kitAuthority(resolve(context.cwd, options.kit));
-  if (options.signer.length > 0) return { kind: "signers", signers: options.signer.map((signer) => parseSignerArgument(signer)) };
+  const { signer: signers = [] } = options;
+  if (signers.length > 0) return { kind: "signers", signers: signers.map((signer) => parseSignerArgument(signer)) };
   // Loaded here only: with a kit, reading configurations would be a tenth of the start.
   const { ownConfig } = await import("./own-config.ts");
   return { kind: "config", loaded: ownConfig(context, options.config) };

@@ -1,11 +1,63 @@
-/** The verbs of whoever holds the kit: the kit itself, the hosts of the vault, the program on its way to a bare machine. */
-import { EXIT } from "../errors.ts";
+/** The verbs of whoever holds the kit: what archives stay, the kit itself, the hosts of the vault, the program on its way to a bare machine. */
+import { ColdkeepError, EXIT } from "../errors.ts";
 import { type Command, type CommandGroup, defineCommand, type ExitCodes } from "./command.ts";
 import * as options from "./verb-options.ts";
 
 /** `common` may end any verb; `notTrusted` says what exit 5 means where signatures are checked. */
 export function operatorVerbs(common: ExitCodes, notTrusted: string): (Command | CommandGroup)[] {
-  return [kitVerbs(common), hostVerbs(common, notTrusted), publishProgram(common)];
+  return [...retentionVerbs(common, notTrusted), kitVerbs(common), hostVerbs(common, notTrusted), publishProgram(common)];
+}
+
+const SIGNING_CONFLICTS = [["config", "kit"]] as const;
+
+function retentionVerbs(common: ExitCodes, notTrusted: string): Command[] {
+  const prune = defineCommand({
+    name: "prune",
+    summary: "end the archives that a rule does not keep, and free what they alone needed",
+    options: options.PRUNE_OPTIONS,
+    conflicts: SIGNING_CONFLICTS,
+    record: ({ dryRun, config, kit, host }) => (dryRun ? null : { verb: "prune", config, kit, host }),
+    exitCodes: {
+      [EXIT.done]: "done, or nothing was to be done; what a lock keeps is named",
+      ...common,
+      [EXIT.failed]: "failed; nothing is deleted while a region does not answer",
+      [EXIT.refused]: "refused: something among a host's manifests or records cannot be verified, and may need everything",
+    },
+    examples: [
+      ["coldkeep prune --kit coldkeep-kit.txt --keep daily=7,weekly=4,monthly=12 --dry-run", "what would become of each archive of every host, and why"],
+      ["coldkeep prune", "on a host whose configuration has `retention: {daily: 7, signedBy: host}`"],
+    ],
+    load: () => import("./prune.ts"),
+  });
+  const held = { [EXIT.done]: "recorded in every region, or was before", ...common, [EXIT.partial]: "recorded, but not in every region", [EXIT.refused]: notTrusted };
+  const hold = defineCommand({
+    name: "hold",
+    summary: "keep an archive whatever the rule says, until it is released",
+    options: options.HOLD_OPTIONS,
+    conflicts: SIGNING_CONFLICTS,
+    check: (_args, { reason }) => {
+      if (reason === undefined) throw new ColdkeepError("E_USAGE", "--reason is missing", { hint: "Say why with --reason TEXT: whoever finds the hold in a year will ask." });
+    },
+    exitCodes: held,
+    examples: [
+      ['coldkeep hold --archive 20261123 --reason "before the migration" --kit coldkeep-kit.txt', "no prune ends it"],
+      ["coldkeep hold --archive latest --reason audit --host web1 --kit coldkeep-kit.txt --json", "of one host of several, for a program"],
+    ],
+    load: async () => ({ run: (await import("./hold.ts")).runHold }),
+  });
+  const release = defineCommand({
+    name: "release",
+    summary: "end the holds of an archive: the rule applies to it again",
+    options: options.HOLD_OPTIONS,
+    conflicts: SIGNING_CONFLICTS,
+    exitCodes: held,
+    examples: [
+      ["coldkeep release --archive 20261123 --kit coldkeep-kit.txt", "the next prune judges it"],
+      ["coldkeep release --archive 20261123 --reason settled --kit coldkeep-kit.txt --json", "for a program"],
+    ],
+    load: async () => ({ run: (await import("./hold.ts")).runRelease }),
+  });
+  return [prune, hold, release];
 }
 
 function kitVerbs(common: ExitCodes): CommandGroup {

@@ -1,10 +1,12 @@
 /** The options of every verb, and the types their bodies get. */
 import { ColdkeepError } from "../errors.ts";
 import { parseSignerArgument } from "../format/kit.ts";
+import { parseRule } from "../config/retention-schema.ts";
+import type { RetentionRule } from "../policy/retention.ts";
 import { ALARM_EVENTS } from "../policy/run-outcome.ts";
 import { CALENDAR_FORM, parseCalendar } from "../policy/schedule/calendar.ts";
 import { parseDuration } from "../units.ts";
-import { choice, flag, list, type OptionsOf, parsed, requiredText, text } from "./options.ts";
+import { choice, flag, list, type OptionSpec, type OptionsOf, parsed, requiredText, text } from "./options.ts";
 
 const JSON_FLAG = flag("print one JSON document");
 const CONFIG = text("FILE", "configuration file");
@@ -102,6 +104,31 @@ export const HOST_RETIRE_OPTIONS = {
   reason: text("TEXT", "why, for those who read the record"),
   json: JSON_FLAG,
 } as const;
+const SIGNING = {
+  config: CONFIG,
+  kit: text("FILE", "kit that holds the operator's key, in place of a configuration by which this host signs itself"),
+  host: text("LABEL", "host, where a vault holds several"),
+  json: JSON_FLAG,
+} as const;
+
+/** The rule of `--keep`, for which its parser's own words are better than any form. */
+const KEEP: OptionSpec<RetentionRule | undefined> = {
+  placeholder: "RULE",
+  help: "what to keep, like daily=7,weekly=4,monthly=12 (default: the configuration's `retention`)",
+  read: (given, flag) => (given.length === 0 ? undefined : parseRule(requiredText("RULE", "").read(given, flag))),
+};
+
+function wholeNumber(value: string): number | undefined {
+  return /^[1-9]\d{0,3}$/.test(value) ? Number(value) : undefined;
+}
+
+export const PRUNE_OPTIONS = {
+  ...SIGNING,
+  keep: KEEP,
+  copies: parsed("N", "regions that must hold an archive for it to count as complete (default: the configuration's, else all but one)", wholeNumber, "Give a number from 1 on."),
+  dryRun: flag("say what would be done, and why; delete nothing"),
+} as const;
+export const HOLD_OPTIONS = { ...SIGNING, archive: requiredText("ID", "archive: its id, the start of one, or `latest`"), reason: text("TEXT", "why, for those who read the record") } as const;
 const KIT = requiredText("FILE", "kit file");
 export const KIT_PRINT_OPTIONS = {
   kit: KIT,
@@ -163,6 +190,8 @@ export type StateRebuildOptions = OptionsOf<typeof STATE_REBUILD_OPTIONS>;
 export type StatusOptions = OptionsOf<typeof STATUS_OPTIONS>;
 export type ReportOptions = OptionsOf<typeof REPORT_OPTIONS>;
 export type HostRetireOptions = OptionsOf<typeof HOST_RETIRE_OPTIONS>;
+export type PruneOptions = OptionsOf<typeof PRUNE_OPTIONS>;
+export type HoldOptions = OptionsOf<typeof HOLD_OPTIONS>;
 export type KitPrintOptions = OptionsOf<typeof KIT_PRINT_OPTIONS>;
 export type KitAddSignerOptions = OptionsOf<typeof KIT_ADD_SIGNER_OPTIONS>;
 export type KitCheckOptions = OptionsOf<typeof KIT_CHECK_OPTIONS>;

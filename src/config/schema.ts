@@ -13,6 +13,7 @@ import { compileExcludes } from "../policy/exclude.ts";
 import type { SafetyRules } from "../policy/safety.ts";
 import { CALENDAR_FORM, parseCalendar } from "../policy/schedule/calendar.ts";
 import { formatSize, GIB, KIB, MIB, parseDuration, parseSize } from "../units.ts";
+import { retention, RETENTION_KEYS, type RetentionConfig } from "./retention-schema.ts";
 import { checked, durationUpTo, path } from "./value-types.ts";
 import { knownWatchKeys, type WatchConfig, watchKeys } from "./watch-schema.ts";
 
@@ -64,6 +65,8 @@ export type Config = WatchConfig & {
   readers: number | null;
   safety: SafetyRules;
   schedule: ScheduleConfig;
+  /** Null: archives are kept for ever. */
+  retention: RetentionConfig | null;
 };
 
 const DEFAULTS = {
@@ -248,6 +251,7 @@ const ConfigKeys = z.strictObject({
   readers: z.int().min(1).max(64).optional().describe("How many threads read sources at once. Default: one for each core; 1 suits a single spinning disk."),
   safety: Safety.prefault({}).describe("When an archive is flagged as unusual, or a missing path makes it partial."),
   schedule: Schedule.prefault({}).describe("When runs start by themselves, for `coldkeep schedule install`."),
+  retention,
   ...watchKeys,
 });
 
@@ -258,6 +262,10 @@ export const ConfigSchema = ConfigKeys.transform((value, context): Config => {
   if (copies > value.regions.length) {
     context.addIssue({ code: "custom", path: ["copies"], message: `asks for ${copies} copies, but there are ${value.regions.length} regions` });
   }
+  const other = same.signers.find((signer) => signer.role === "host" && signer.host !== same.host);
+  if (same.retention?.signedBy === "host" && other !== undefined) {
+    context.addIssue({ code: "custom", path: ["retention", "signedBy"], message: "cannot be `host` where `signers` names other hosts", params: { hint: "In a vault of several hosts the operator signs, with the kit: `coldkeep prune --kit FILE`." } });
+  }
   return { ...same, copies, compressionLevel: compression, volumeSizeBytes: volumeSize, memoryBytes: memory ?? null, readers: readers ?? null };
 });
 
@@ -266,6 +274,7 @@ export function knownKeys(path: readonly PropertyKey[]): string[] {
   if (path[0] === "regions") return Object.keys(path[2] === "bandwidth" ? BandwidthKeys.shape : RegionKeys.shape);
   if (path[0] === "schedule") return Object.keys(path[1] === "verify" ? ScheduledVerifyKeys.shape : ScheduleKeys.shape);
   if (path[0] === "sources") return Object.keys(SourceKeys.shape);
+  if (path[0] === "retention") return RETENTION_KEYS;
   if (path[0] === "safety") return Object.keys(SafetyKeys.shape);
   return knownWatchKeys(path) ?? Object.keys(ConfigKeys.shape);
 }

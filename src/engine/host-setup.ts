@@ -5,6 +5,7 @@ import { findIdentities } from "../config/identity-leak.ts";
 import { hostKeysDir, readHostKeys, type HostKeys } from "../config/keys.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { ColdkeepError } from "../errors.ts";
+import type { PinnedSigner } from "../format/kit.ts";
 import type { RegionSpec } from "./region.ts";
 import type { Trust } from "./trust.ts";
 
@@ -15,8 +16,11 @@ export function readHostSetup(loaded: LoadedConfig): HostSetup {
   const keysDir = hostKeysDir(loaded.dir);
   const keys = readHostKeys(keysDir);
   const signer = signerFromPem(keys.signerPem);
-  const own = { role: "host", host: loaded.config.host, key: formatPublicKey(signer.publicKey) } as const;
-  return { loaded, keys, keysDir, signer, trust: { vault: loaded.config.vault, signers: [own, ...loaded.config.signers] } };
+  const { host, vault, signers, retention } = loaded.config;
+  const key = formatPublicKey(signer.publicKey);
+  const own: PinnedSigner[] = [{ role: "host", host, key }];
+  if (retention?.signedBy === "host") own.push({ role: "operator", key });
+  return { loaded, keys, keysDir, signer, trust: { vault, signers: [...own, ...signers] } };
 }
 
 export function regionSpecs(loaded: LoadedConfig): RegionSpec[] {

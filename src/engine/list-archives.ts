@@ -1,6 +1,8 @@
 /** Which archives a vault holds, and which regions hold them whole. */
 import { idTimeMs } from "../format/id.ts";
-import { chainFindings, type SeenArchive } from "../policy/latest.ts";
+import { type Fates, holdReason } from "../policy/fates.ts";
+import { chainFindings, expiredLinks, type SeenArchive } from "../policy/latest.ts";
+import type { LivingSurvey } from "./living.ts";
 import type { Survey } from "./manifests.ts";
 import type { OpenVault } from "./open-vault.ts";
 
@@ -21,12 +23,15 @@ export type ListedArchive = {
   sourceBytes: number;
   storedBytes: number;
   regions: Record<string, ArchiveRegionState>;
+  /** Why it is held; null where it is not. */
+  held: string | null;
 };
 
 /** What is wrong with a host's chain, or with a manifest in a region. */
 export type ArchiveFinding = { kind: "gap" | "fork" | "unknown-signer" | "damaged-manifest"; host: string; archive: string; region?: string; message: string };
 
-export type ArchiveList = { archives: ListedArchive[]; findings: ArchiveFinding[] };
+/** `expired`: what records end, and a region still holds; no restore takes it. */
+export type ArchiveList = { archives: ListedArchive[]; expired: ListedArchive[]; findings: ArchiveFinding[] };
 
 /** Region name → state, for one archive of a survey. */
 export function regionStates(vault: OpenVault, survey: Survey, archive: SeenArchive): Record<string, ArchiveRegionState> {
@@ -36,29 +41,31 @@ export function regionStates(vault: OpenVault, survey: Survey, archive: SeenArch
   return Object.fromEntries(vault.regions.map(({ name }) => [name, stateOf(name)]));
 }
 
-export function listed(vault: OpenVault, survey: Survey, archive: SeenArchive): ListedArchive {
+export function listed(vault: OpenVault, survey: Survey & { fates?: Fates }, archive: SeenArchive): ListedArchive {
   const { id, host, sequence, startedAt, finishedAt, status, flags = [], totals } = archive.header;
   const { entries, sourceBytes, storedBytes } = totals;
-  return { id, host, sequence, startedAt, finishedAt, status, flags, entries, sourceBytes, storedBytes, regions: regionStates(vault, survey, archive) };
+  return { id, host, sequence, startedAt, finishedAt, status, flags, entries, sourceBytes, storedBytes, regions: regionStates(vault, survey, archive), held: survey.fates === undefined ? null : holdReason(survey.fates, id) };
 }
 
-function surveyFindings(host: string, survey: Survey): ArchiveFinding[] {
+function surveyFindings(host: string, survey: LivingSurvey): ArchiveFinding[] {
   const faulty = survey.faulty.map(
     ({ id, region, fault }): ArchiveFinding => ({ kind: fault.isUnknownSigner ? "unknown-signer" : "damaged-manifest", host, archive: id, region, message: fault.message }),
   );
-  return [...chainFindings(survey.archives).map(({ kind, id, message }): ArchiveFinding => ({ kind, host, archive: id, message })), ...faulty];
+  return [...chainFindings([...survey.archives, ...survey.expired, ...expiredLinks(survey.fates)]).map(({ kind, id, message }): ArchiveFinding => ({ kind, host, archive: id, message })), ...faulty];
 }
 
 /** The archives of `hosts` over all regions that answer, newest first. Throws StoreError. */
 export async function listArchives(vault: OpenVault, hosts: readonly string[]): Promise<ArchiveList> {
-  const seen: { archive: SeenArchive; survey: Survey }[] = [];
+  const archives: ListedArchive[] = [];
+  const expired: ListedArchive[] = [];
   const findings: ArchiveFinding[] = [];
   for (const host of hosts) {
     const survey = await vault.survey(host);
-    seen.push(...survey.archives.map((archive) => ({ archive, survey })));
+    archives.push(...survey.archives.map((archive) => listed(vault, survey, archive)));
+    expired.push(...survey.expired.map((archive) => listed(vault, survey, archive)));
     findings.push(...surveyFindings(host, survey));
   }
   findings.sort((a, b) => idTimeMs(b.archive) - idTimeMs(a.archive));
-  const listedArchives = seen.map(({ archive, survey }) => listed(vault, survey, archive));
-  return { archives: listedArchives.toSorted((a, b) => b.sequence - a.sequence || (a.id < b.id ? 1 : -1)), findings };
+  const byTime = (a: ListedArchive, b: ListedArchive): number => b.sequence - a.sequence || (a.id < b.id ? 1 : -1);
+  return { archives: archives.toSorted(byTime), expired: expired.toSorted(byTime), findings };
 }

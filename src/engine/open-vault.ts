@@ -8,14 +8,15 @@ import { ColdkeepError, messageOf } from "../errors.ts";
 import { findId } from "../format/id.ts";
 import type { BareSigner, Kit, PinnedSigner } from "../format/kit.ts";
 import { isHostLabel, parseObjectKey } from "../format/object-key.ts";
-import { chainFindings, latestArchive, type SeenArchive } from "../policy/latest.ts";
+import { chainFindings, expiredLinks, latestArchive, type SeenArchive } from "../policy/latest.ts";
 import { CatalogCache } from "../state/catalog-cache.ts";
 import { statePaths } from "../state/state-paths.ts";
 import { CatalogReader } from "./catalog-reader.ts";
 import { EarlyListings } from "./early-listings.ts";
 import type { Emit } from "./events.ts";
 import { readHostSetup, regionSpecs } from "./host-setup.ts";
-import { loadManifest, newerUnknown, surveyHost, surveyNewest, type Manifest, type Survey } from "./manifests.ts";
+import { type LivingSurvey, surveyLiving } from "./living.ts";
+import { loadManifest, newerUnknown, surveyNewest, type Manifest, type Survey } from "./manifests.ts";
 import { ObjectSource, SealedReader } from "./object-source.ts";
 import { closeRegions, openRegions, reachableRegions, readerSpec, readMarker, type Region, type RegionSpec } from "./region.ts";
 import { pinnedHosts, type Trust } from "./trust.ts";
@@ -69,7 +70,7 @@ type Early = { host: string; listings: EarlyListings };
 function askEarly(order: ReadingOrder, trust: Trust, regions: readonly Region[], closing: AbortSignal): Early | undefined {
   const host = hostOf(order, trust);
   if (host === undefined || !isHostLabel(host)) return undefined;
-  return { host, listings: new EarlyListings(regions, host, AbortSignal.any([order.signal, closing]), ["archive"]) };
+  return { host, listings: new EarlyListings(regions, host, AbortSignal.any([order.signal, closing]), ["archive", "record"]) };
 }
 
 /** How long regions may take once another has answered: whoever reads needs one. */
@@ -142,15 +143,15 @@ export class OpenVault {
     throw new ColdkeepError("E_SIGNER", `no signer is pinned for host "${chosen}"`, { hint: `Pinned are: ${hosts.join(", ") || "none"}. Add its signer line to the kit, or give --signer.` });
   }
 
-  /** The host's archives; gaps, forks, unknown signers and regions that stopped answering are told. */
-  async survey(host: string): Promise<Survey> {
+  /** The host's archives that have not expired; gaps, forks, unknown signers and regions that stopped answering are told. */
+  async survey(host: string): Promise<LivingSurvey> {
     const { emit, signal } = this.#order;
     const early = this.#early?.host === host ? this.#early.listings : undefined;
     this.#early = undefined;
-    const survey = await surveyHost(this.reachable, host, this.trust, "archive", signal, early);
+    const survey = await surveyLiving(this.reachable, host, this.trust, emit, signal, early);
     for (const { error } of survey.lost) emit({ kind: "warning", message: messageOf(error), hint: error instanceof ColdkeepError ? error.hint : undefined });
     for (const { region, fault } of survey.faulty) emit({ kind: "warning", message: `region "${region}": ${fault.message}`, hint: fault.hint });
-    for (const finding of chainFindings(survey.archives)) emit({ kind: "warning", message: finding.message });
+    for (const finding of chainFindings([...survey.archives, ...survey.expired, ...expiredLinks(survey.fates)])) emit({ kind: "warning", message: finding.message });
     return survey;
   }
 
@@ -160,8 +161,9 @@ export class OpenVault {
   }
 
   /** The archive asked for: an id, the start of one, or the latest. Throws E_NOT_FOUND, E_SIGNER. */
-  choose(survey: Survey, wanted: string | undefined): SeenArchive {
+  choose(survey: LivingSurvey, wanted: string | undefined): SeenArchive {
     if (wanted !== undefined && wanted !== "latest") {
+      refuseExpired(survey, wanted.toLowerCase());
       const id = findId(wanted, survey.archives.map(({ header }) => header.id), "archive");
       const found = survey.archives.find(({ header }) => header.id === id);
       if (found !== undefined) return found;
@@ -178,7 +180,7 @@ export class OpenVault {
   }
 
   /** The host's archive of `wanted` with its whole manifest. */
-  async archive(wanted: string | undefined): Promise<{ seen: SeenArchive; manifest: Manifest; survey: Survey }> {
+  async archive(wanted: string | undefined): Promise<{ seen: SeenArchive; manifest: Manifest; survey: LivingSurvey }> {
     const surveying = this.survey(this.host());
     if (this.identities.length > 0) preloadAge();
     const survey = await surveying;
@@ -228,6 +230,15 @@ export class OpenVault {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/** Throws E_NOT_FOUND for an archive that has expired, where no other can be meant. */
+function refuseExpired({ archives, expired, fates }: LivingSurvey, wanted: string): void {
+  if (archives.some(({ header }) => header.id.startsWith(wanted))) return;
+  const gone = expired.find(({ header }) => header.id.startsWith(wanted));
+  const record = gone === undefined ? [...fates.expired.values()].find(({ archive }) => archive.startsWith(wanted)) : fates.expired.get(gone.sha256);
+  if (record === undefined) return;
+  throw new ColdkeepError("E_NOT_FOUND", `archive ${record.archive} has expired since ${record.at} (${record.reason})`, { hint: "Run `coldkeep list` to see the archives that are kept." });
 }
 
 function noArchive({ faulty: [faulty] }: Survey): ColdkeepError {

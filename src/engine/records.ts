@@ -1,11 +1,12 @@
 /** Reading and writing the operator's records of a host. A valid one found in any region holds for all. */
 import { sha256Hex } from "../codec/digest.ts";
-import { formatPublicKey, parsePublicKey, parseSecretKey, signedObject, verifySignature } from "../codec/signer.ts";
+import { formatPublicKey, parsePublicKey, type Signer, signedObject, verifySignature } from "../codec/signer.ts";
 import { ColdkeepError, messageOf } from "../errors.ts";
 import { objectKey } from "../format/object-key.ts";
 import { encodeRecord, parseRecord, RECORD_BYTES_MAX, RECORD_LINE_BYTES_MAX, type KnownRecord, type VaultRecord } from "../format/record.ts";
 import { signedMessage, splitSigned } from "../format/signed-text.ts";
 import { FORMAT_VERSION } from "../format/vault-marker.ts";
+import type { EarlyListings } from "./early-listings.ts";
 import type { Emit } from "./events.ts";
 import { askEach, eachOf, listObjects, type LostRegion } from "./manifests.ts";
 import type { Region } from "./region.ts";
@@ -31,40 +32,51 @@ export function verifyRecord(bytes: Buffer, expected: { host: string; id: string
   return parsed;
 }
 
-/** The valid records of a host, oldest first; others are told and left out. Throws StoreError when no region answers, E_INTERRUPTED. */
-export async function readRecords(regions: readonly Region[], host: string, trust: Trust, emit: Emit, signal: AbortSignal): Promise<VaultRecord[]> {
-  const lost: LostRegion[] = [];
-  const listings = await askEach(regions, (region) => listObjects(region, host, "record", signal), lost, signal);
-  if (listings.length === 0 && lost[0] !== undefined) throw lost[0].error;
+/** A record that verified, as it is stored, and the names of the regions that hold it. */
+export type StoredRecord = { record: VaultRecord; bytes: Buffer; regions: string[] };
+
+/** `faulty`: what is no valid record in the region named; `lost`: regions that failed, whose own records were not seen. */
+export type RecordSurvey = { records: StoredRecord[]; faulty: { id: string; region: string; error: unknown }[]; lost: LostRegion[] };
+
+/** All records of a host, oldest first, each from the first region where it is valid. Throws E_INTERRUPTED. */
+export async function surveyRecords(regions: readonly Region[], host: string, trust: Trust, signal: AbortSignal, early?: EarlyListings): Promise<RecordSurvey> {
+  const survey: RecordSurvey = { records: [], faulty: [], lost: [] };
+  const listings = await askEach(regions, (region) => early?.get(region, "record") ?? listObjects(region, host, "record", signal), survey.lost, signal);
   const ids = [...new Set(listings.flatMap(({ answer }) => [...answer.keys()]))].toSorted();
-  const found = new Map<string, VaultRecord>();
+  const found = new Map<string, StoredRecord>();
   await eachOf(ids, RECORDS_AT_ONCE, async (id) => {
-    for (const { region } of listings.filter(({ answer }) => answer.has(id))) {
+    const holders = listings.filter(({ answer }) => answer.has(id));
+    for (const { region } of holders) {
       try {
         const bytes = await region.store.fetchBytes(objectKey(host, "record", id), { maxBytes: RECORD_BYTES_MAX, signal });
-        found.set(id, verifyRecord(bytes, { host, id }, trust));
+        const record = verifyRecord(bytes, { host, id }, trust);
+        found.set(id, { record, bytes, regions: holders.flatMap((holder) => (holder.answer.get(id)?.sizeBytes === bytes.length ? [holder.region.name] : [])) });
         return;
       } catch (error) {
         signal.throwIfAborted();
-        emit({ kind: "warning", message: `region "${region.name}": ${messageOf(error)}`, hint: error instanceof ColdkeepError ? error.hint : undefined });
+        survey.faulty.push({ id, region: region.name, error });
       }
     }
   });
-  return ids.flatMap((id) => found.get(id) ?? []);
+  return { ...survey, records: ids.flatMap((id) => found.get(id) ?? []) };
+}
+
+/** The valid records of a host, oldest first; others are told and left out. Throws StoreError when no region answers, E_INTERRUPTED. */
+export async function readRecords(regions: readonly Region[], host: string, trust: Trust, emit: Emit, signal: AbortSignal, early?: EarlyListings): Promise<VaultRecord[]> {
+  const { records, faulty, lost } = await surveyRecords(regions, host, trust, signal, early);
+  if (lost.length === regions.length && lost[0] !== undefined) throw lost[0].error;
+  for (const { region, error } of faulty) {
+    emit({ kind: "warning", message: `region "${region}": ${messageOf(error)}`, hint: error instanceof ColdkeepError ? error.hint : undefined });
+  }
+  return records.map(({ record }) => record);
 }
 
 type Unsigned<R> = R extends KnownRecord ? Omit<R, "type" | "format" | "signer"> : never;
 /** What a record says, before anybody signs it. */
 export type RecordText = Unsigned<KnownRecord>;
 
-/** Signs a record with the operator's secret key and puts it into every region. Returns the regions that failed. Throws E_CONFIG. */
-export async function putRecord(
-  regions: readonly Region[],
-  record: RecordText,
-  operatorKey: string,
-  signal: AbortSignal,
-): Promise<{ region: string; error: unknown }[]> {
-  const signer = parseSecretKey(operatorKey);
+/** Signs a record and puts it into every region. Returns the regions that failed. */
+export async function putRecord(regions: readonly Region[], record: RecordText, signer: Signer, signal: AbortSignal): Promise<{ region: string; error: unknown }[]> {
   const line = encodeRecord({ type: "record", format: FORMAT_VERSION, ...record, signer: formatPublicKey(signer.publicKey) });
   const bytes = signedObject(signer.privateKey, "record", line);
   const put = { sha256: sha256Hex(bytes), signal };

@@ -4,6 +4,7 @@ import { ColdkeepError, messageOf } from "../errors.ts";
 import type { ListedObject } from "../format/manifest.ts";
 import { objectKey } from "../format/object-key.ts";
 import { MANIFEST_HEAD_BYTES, OBJECT_LIST_BYTES_MAX } from "../format/manifest.ts";
+import { SEEN_VALID_MS } from "../policy/grace.ts";
 import { formatSize, MIB } from "../units.ts";
 import type { Emit } from "./events.ts";
 import { eachOf, listObjects, type Manifest } from "./manifests.ts";
@@ -13,8 +14,6 @@ import type { Region } from "./region.ts";
 const COPIES_AT_ONCE = 4;
 /** Bytes of objects on their way from one region to another, unless a single one is larger. */
 const COPY_BYTES_MAX = 256 * MIB;
-/** A quarter of the time deleted archives' objects are kept: a look-up older than this is made again. */
-const LOOKUP_VALID_MS = (72 * 3_600_000) / 4;
 
 /** Which objects of a list a region holds at another size, or not at all. */
 export type Shortfall = { missing: ListedObject[]; wrong: ListedObject[] };
@@ -60,7 +59,7 @@ export async function completeRegion(region: Region, copy: RegionCopy): Promise<
   }
   refuse(region, manifest, missing, wrong);
   await putManifest(region, copy);
-  if (Date.now() - lookedUpMs > LOOKUP_VALID_MS) {
+  if (Date.now() - lookedUpMs > SEEN_VALID_MS) {
     ({ missing, wrong } = await shortfall(region, host, manifest.objects, signal));
     refuse(region, manifest, missing, wrong);
   }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { randomInt } from "node:crypto";
 import { formatSize } from "../units.ts";
 import type { Emit } from "./events.ts";
-import { eachOf, type Survey } from "./manifests.ts";
+import { eachOf } from "./manifests.ts";
 import type { OpenVault } from "./open-vault.ts";
 import { scanCatalogs } from "./verify/catalogs.ts";
 import { CheckerPool } from "./verify/checker-pool.ts";
@@ -56,7 +56,7 @@ class Verification {
   async run(): Promise<VerifyReport> {
     const startedAtMs = Date.now();
     const { vault, signal, level, sample } = this.#order;
-    const survey: Survey = await vault.survey(this.#host);
+    const survey = await vault.survey(this.#host);
     const choice = chooseTargets(vault, survey, this.#order);
     this.#targets = await gatherTargets(choice, this.#tallies, vault.trust, this.#host, signal);
     for (const tally of this.#tallies) tally.expectOnly((name) => this.#isExpected(tally, name));

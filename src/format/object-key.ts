@@ -4,12 +4,14 @@ import { isId } from "./id.ts";
 export const VAULT_MARKER_KEY = "coldkeep.json";
 
 export type ObjectKind = "volume" | "catalog";
-export type KeyKind = ObjectKind | "archive" | "checkpoint" | "record" | "program";
+/** `expired` is the copy of an expired archive's manifest that says which objects it leaves behind. */
+export type KeyKind = ObjectKind | "archive" | "checkpoint" | "expired" | "record" | "program";
 
-const FOLDERS = { archive: "archives", checkpoint: "checkpoints", catalog: "catalogs", volume: "volumes", record: "records", program: "programs" } as const;
+const FOLDERS = { archive: "archives", checkpoint: "checkpoints", expired: "expired", catalog: "catalogs", volume: "volumes", record: "records", program: "programs" } as const;
 const ENDINGS = {
   archive: ".manifest",
   checkpoint: ".manifest",
+  expired: ".manifest",
   catalog: ".ndjson.zst.age",
   volume: ".tar.zst.age",
   record: ".record",

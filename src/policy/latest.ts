@@ -1,5 +1,7 @@
 /** Which archive is the latest, and what is wrong with a chain (format §5.3). */
+import { idTimeMs } from "../format/id.ts";
 import type { ManifestHeader } from "../format/manifest.ts";
+import type { Fates } from "./fates.ts";
 
 /** An archive whose manifest verified, and the regions that hold the manifest. */
 export type SeenArchive = {
@@ -13,7 +15,7 @@ export type SeenArchive = {
 };
 
 /** Highest sequence first. */
-export function newestFirst(archives: readonly SeenArchive[]): SeenArchive[] {
+export function newestFirst<Link extends ChainLink>(archives: readonly Link[]): Link[] {
   return archives.toSorted((a, b) => b.header.sequence - a.header.sequence || (a.header.id < b.header.id ? 1 : -1));
 }
 
@@ -25,13 +27,21 @@ export function latestArchive(archives: readonly SeenArchive[]): SeenArchive | u
 
 export type ChainFinding = { kind: "gap" | "fork"; id: string; message: string };
 
+/** What a chain is made of: archives, and what records keep of those that have expired. */
+export type ChainLink = { header: Pick<ManifestHeader, "id" | "sequence" | "previous">; sha256: string };
+
+/** The links that the records of expired archives keep. */
+export function expiredLinks({ expired }: Fates): ChainLink[] {
+  return [...expired.values()].map(({ archive, manifest, previous }) => ({ header: { id: archive, sequence: idTimeMs(archive), previous }, sha256: manifest }));
+}
+
 /** Gaps (a previous archive nobody holds) and forks (two archives with one previous) of one host's chain. */
-export function chainFindings(archives: readonly SeenArchive[]): ChainFinding[] {
+export function chainFindings(archives: readonly ChainLink[]): ChainFinding[] {
   const findings: ChainFinding[] = [];
-  const known = new Set(archives.map((archive) => archive.sha256));
+  const links = new Map(archives.map((link) => [link.sha256, link]));
+  const known = new Set(links.keys());
   const children = new Map<string, string>();
-  const ordered = newestFirst(archives).reverse();
-  for (const { header } of ordered) {
+  for (const { header } of newestFirst([...links.values()]).toReversed()) {
     const parent = header.previous;
     const key = parent?.sha256 ?? "none";
     const sibling = children.get(key);

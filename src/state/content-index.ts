@@ -20,6 +20,7 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL);`;
 
 const FIND = "SELECT volume.id, place, crc FROM piece JOIN volume ON number = piece.volume WHERE sha256 = ?";
+const PLACES = "SELECT volume.id, place FROM piece JOIN volume ON number = piece.volume";
 const INSERT = "INSERT OR REPLACE INTO piece VALUES (?, ?, ?, ?)";
 /** Up to so many pieces, reading the table takes less than reading a saved filter. */
 const FILTER_SAVED_FROM = 20_000;
@@ -61,6 +62,20 @@ export class ContentIndex {
       }
     });
     this.#added = true;
+  }
+
+  /** How much known content lies in each volume, bytes before compression. */
+  contentBytes(): Map<string, number> {
+    return this.#database.run(() => {
+      const bytes = new Map<string, number>();
+      for (const { id, place } of this.#database.statement(PLACES).iterate()) {
+        if (typeof id !== "string" || !(place instanceof Uint8Array) || place.length !== PIECE_BYTES - DIGEST_BYTES) continue;
+        // Without the digest that stands before the place in a record.
+        const { length } = readPlace(Buffer.from(place.buffer, place.byteOffset, place.length), -DIGEST_BYTES);
+        bytes.set(id, (bytes.get(id) ?? 0) + length);
+      }
+      return bytes;
+    });
   }
 
   /** Forgets everything, for `state rebuild`. */

@@ -18,6 +18,8 @@ export type RunCounts = {
   bytesRead?: number;
   /** Bytes sent to each region (backup) or written to disk (restore). */
   bytesStored?: number;
+  /** By a prune, in all regions together. */
+  bytesFreed?: number;
   /** What the archive needs in each region. */
   archiveBytes?: number;
   problems?: number;

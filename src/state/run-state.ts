@@ -5,10 +5,15 @@
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import type { ListedObject } from "../format/manifest.ts";
+import type { LowVolume } from "../policy/reclaim.ts";
 import { StateDatabase } from "./database.ts";
 
 /** A stored object, with the fingerprints of the recipients it is encrypted to (its `set` means nothing outside a manifest). */
-export type KnownObject = ListedObject & { recipients: string[] };
+export type KnownObject = ListedObject & {
+  recipients: string[];
+  /** Id of the newest archive (or checkpoint) that is known to list it. */
+  archive?: string;
+};
 
 /** The archive that was about to be committed: noted before its first manifest is put. */
 export type Intent = { id: string; sha256: string };
@@ -20,6 +25,11 @@ const SCHEMA = `
 
 /** The newest archive this host committed. */
 export type Latest = { id: string; sha256: string; sequence: number };
+
+/** Volumes that are kept for little, as last measured. */
+export type LowVolumes = { measuredAtMs: number; volumes: LowVolume[] };
+
+type Fact = Intent | Latest | LowVolumes;
 
 /** Every method throws E_DISK where the state cannot be read or kept. */
 export class RunState {
@@ -96,6 +106,14 @@ export class RunState {
     return this.#fact("latest");
   }
 
+  noteLowVolumes(low: LowVolumes): void {
+    this.#setFact("low volumes", low);
+  }
+
+  lowVolumes(): LowVolumes | undefined {
+    return this.#fact("low volumes");
+  }
+
   clear(): void {
     this.#database.transaction(() => {
       for (const table of ["object", "receipt", "fact"]) this.#database.statement(`DELETE FROM ${table}`).run();
@@ -106,12 +124,12 @@ export class RunState {
     this.#database.close();
   }
 
-  #setFact(name: string, fact: Intent | Latest): void {
+  #setFact(name: string, fact: Fact): void {
     const value = JSON.stringify(fact);
     this.#database.run(() => this.#database.statement("INSERT OR REPLACE INTO fact VALUES (?, ?)").run(name, `${crc32(value)} ${value}`));
   }
 
-  #fact<T extends Intent | Latest>(name: string): T | undefined {
+  #fact<T extends Fact>(name: string): T | undefined {
     const row = this.#database.run(() => this.#database.statement("SELECT value FROM fact WHERE name = ?").get(name));
     const match = /^(\d+) (.*)$/s.exec(String(row?.["value"] ?? ""));
     if (match?.[2] === undefined || crc32(match[2]) !== Number(match[1])) return undefined;

@@ -9,6 +9,7 @@ import { type Folder, openFolder, openRoot, syncFolder } from "./directory-folde
 import { listDirectory } from "./directory-list.ts";
 import { checkInterrupted } from "./interrupted.ts";
 import {
+  type Erasure,
   type GetOptions,
   type ObjectBody,
   type ObjectStore,
@@ -136,6 +137,13 @@ class DirectoryStore implements ObjectStore {
     } catch (error) {
       if (!(error instanceof StoreError) || error.fault !== "missing") throw error;
     }
+  }
+
+  async erase(key: string, signal?: AbortSignal): Promise<Erasure> {
+    const found = await this.head(key, signal);
+    if (found === null) return { freedBytes: 0, kept: null };
+    await this.delete(key, signal);
+    return { freedBytes: found.sizeBytes, kept: null };
   }
 
   async nowMs(signal?: AbortSignal): Promise<number> {

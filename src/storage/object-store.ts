@@ -56,6 +56,14 @@ export class StoreError extends ColdkeepError {
   }
 }
 
+/** What erasing a key came to. */
+export type Erasure = {
+  /** Bytes of all the versions that are gone. */
+  freedBytes: number;
+  /** Where a retention of the store's protects what is left: until when, ms since the epoch; null where nobody says. */
+  kept: { untilMs: number | null } | null;
+};
+
 export interface ObjectStore {
   /** For messages: the URL without anything secret. */
   readonly location: string;
@@ -80,8 +88,11 @@ export interface ObjectStore {
    */
   list(prefix: string, signal?: AbortSignal, after?: string): AsyncIterable<StoredObject>;
 
-  /** Removes one object; removing what is not there is no error. Throws StoreError. */
+  /** Removes one object; removing what is not there is no error. A store that keeps versions keeps it as one. Throws StoreError. */
   delete(key: string, signal?: AbortSignal): Promise<void>;
+
+  /** Removes one object for good, with every version the store keeps of it. Erasing what is not there is no error. Throws StoreError. */
+  erase(key: string, signal?: AbortSignal): Promise<Erasure>;
 
   /** The store's clock, ms since the epoch. For a directory: this machine's. Throws StoreError. */
   nowMs(signal?: AbortSignal): Promise<number>;

@@ -7,6 +7,7 @@ import { ColdkeepError } from "../errors.ts";
 import { formatDuration } from "../units.ts";
 import { checkInterrupted, interruptedError } from "./interrupted.ts";
 import {
+  type Erasure,
   type GetOptions,
   type ObjectBody,
   type ObjectStore,
@@ -131,6 +132,10 @@ class BudgetedStore implements RetryingStore {
 
   delete(key: string, signal?: AbortSignal): Promise<void> {
     return this.#repeat(`delete of ${key}`, signal, (inner) => this.#store.delete(key, inner));
+  }
+
+  erase(key: string, signal?: AbortSignal): Promise<Erasure> {
+    return this.#repeat(`erasing of ${key}`, signal, (inner) => this.#store.erase(key, inner));
   }
 
   nowMs(signal?: AbortSignal): Promise<number> {

@@ -6,6 +6,7 @@ import { messageOf } from "../errors.ts";
 import type { S3Credentials } from "./credentials.ts";
 import { checkInterrupted } from "./interrupted.ts";
 import {
+  type Erasure,
   type GetOptions,
   type ObjectBody,
   type ObjectStore,
@@ -20,6 +21,7 @@ import { openBody, sizeWithoutBytes } from "./s3-body.ts";
 import { type AnswerDate, type OpenedClient, openS3Client, type S3Sdk, type S3Timeouts } from "./s3-client.ts";
 import { isNotImplemented, isTaken, type S3Call, s3Error, statusOf } from "./s3-errors.ts";
 import { listBucket } from "./s3-list.ts";
+import { eraseKey } from "./s3-versions.ts";
 import { checkStoreKey } from "./store-key.ts";
 
 /** Volumes alone may lie in another storage class; what is read at every run must not. */
@@ -175,6 +177,13 @@ class S3Store implements ObjectStore {
       if (failure instanceof StoreError && failure.fault === "missing") return;
       throw failure;
     }
+  }
+
+  async erase(key: string, signal?: AbortSignal): Promise<Erasure> {
+    checkStoreKey(key, this.location);
+    const call = this.#call(`erasing of ${key} in ${this.location}`, signal);
+    const fail = (error: unknown): Error => this.#error(error, call);
+    return eraseKey({ sdk: this.#sdk, client: this.#client, bucket: this.#url.bucket, key: this.#base + key, doing: call.doing, fail, options: sendOptions(signal) });
   }
 
   async nowMs(signal?: AbortSignal): Promise<number> {

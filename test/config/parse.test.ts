@@ -1,4 +1,5 @@
 import fc from "fast-check";
+import { parseRule } from "../../src/config/retention-schema.ts";
 import { describe, expect, test } from "vitest";
 import { parseConfig } from "../../src/config/parse.ts";
 import { configJsonSchema } from "../../src/config/schema.ts";
@@ -54,6 +55,7 @@ test("a configuration becomes a value in bytes and milliseconds, with defaults",
     memoryBytes: null,
     readers: null,
     schedule: { at: "02:30", randomDelayMs: 2_700_000 },
+    retention: null,
     notify: [],
     metrics: null,
     log: null,
@@ -156,8 +158,31 @@ test("what may be unusual is a size, a share below 100 %, and paths", () => {
 test("the JSON Schema knows every key, and no other", () => {
   const schema = configJsonSchema();
   expect(schema["additionalProperties"]).toBe(false);
-  expect(Object.keys(schema["properties"] ?? {})).toEqual(["vault", "host", "regions", "copies", "recipients", "signers", "sources", "state", "compression", "volumeSize", "memory", "readers", "safety", "schedule", "notify", "metrics", "log", "objectives"]);
+  expect(Object.keys(schema["properties"] ?? {})).toEqual(["vault", "host", "regions", "copies", "recipients", "signers", "sources", "state", "compression", "volumeSize", "memory", "readers", "safety", "schedule", "retention", "notify", "metrics", "log", "objectives"]);
   expect(schema["required"]).toEqual(["vault", "host", "regions", "recipients", "sources", "state"]);
+});
+
+test("retention is a rule with what is usual, refused where it keeps nothing or the wrong one would sign", () => {
+  const retention = (text: string): unknown => parseConfig(`${TEXT}retention: ${text}\n`, "c.yaml").retention;
+  const rule = { last: 0, daily: 7, weekly: 0, monthly: 0, yearly: 0, withinMs: null, keepMin: 3, timeZone: "UTC" };
+  expect(retention("{daily: 7}")).toEqual({ rule, signedBy: "operator", reclaimBytes: 1024 * MIB });
+  expect(retention("{daily: 7, within: 2d, keepMin: 5, timeZone: Europe/Berlin, signedBy: host}")).toEqual({ rule: { ...rule, withinMs: 172_800_000, keepMin: 5, timeZone: "Europe/Berlin" }, signedBy: "host", reclaimBytes: 1024 * MIB });
+  expect(retention("{daily: 7, reclaim: off}")).toMatchObject({ reclaimBytes: null });
+  const wrong: [string, RegExp][] = [
+    ["{last: 7}", /retention: `last` alone keeps nothing/],
+    ["{}", /retention: the rule names nothing to keep/],
+    ["{daily: 7, timeZone: Mars/Olympus}", /retention\.timeZone: "Mars\/Olympus" is not a time zone/],
+    ["{daily: -1}", /retention\.daily: must be at least 0/],
+    ["{daily: 7, keepMin: 0}", /retention\.keepMin: must be at least 1/],
+    ["{daily: 7, reclaim: much}", /retention\.reclaim: "much" is not a size/],
+    ["{dayly: 7}", /retention\.dayly: is not a known key/],
+  ];
+  for (const [text, message] of wrong) expect(() => retention(text), text).toThrow(message);
+  expect(() => retention("{dayly: 7}")).toThrow(expect.objectContaining({ hint: expect.stringContaining("daily") as string }));
+  const other = TEXT.replace(/^signers:.*$/m, "") + `signers: ["host other ed25519:${Buffer.alloc(32, 7).toString("base64")}"]\nretention: {daily: 7, signedBy: host}\n`;
+  expect(() => parseConfig(other, "c.yaml")).toThrow(/retention\.signedBy: cannot be `host` where `signers` names other hosts/);
+  expect(parseRule("daily=7,within=2d,timeZone=Europe/Berlin")).toEqual({ ...rule, withinMs: 172_800_000, timeZone: "Europe/Berlin" });
+  for (const text of ["daily=x", "weekly", "last=3", "", "keepmin=3", "daily=7,within=soon"]) expect(() => parseRule(text), text).toThrow(expect.objectContaining({ code: "E_USAGE" }));
 });
 
 test("a schedule is a time systemd and cron both know, a delay and, if asked, a verify", () => {

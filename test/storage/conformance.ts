@@ -10,6 +10,8 @@ import { digestOf, faultOf, listAll, readAll } from "./store-calls.ts";
 export type StoreAbilities = {
   /** The store compares what arrives with the announced SHA-256. */
   checksDigest: boolean;
+  /** How many versions and marks of deletes of a key the store keeps; without it, it keeps none. */
+  versionsOf?: (key: string) => Promise<number>;
 };
 
 /** `makeStore` gives an empty store each time it is called. */
@@ -79,12 +81,33 @@ export function storeConformance(name: string, makeStore: () => Promise<ObjectSt
       expect(await store.head("hosts/a/volumes/gone")).toBeNull();
     });
 
+    test("erasing removes an object for good, with whatever was there before it, and says how many bytes that freed", async () => {
+      const versionsOf = abilities.versionsOf ?? (async (key: string): Promise<number> => ((await store.head(key)) === null ? 0 : 1));
+      await put("hosts/a/volumes/erased", Buffer.from("the first, and longer"));
+      await put("hosts/a/volumes/erased", Buffer.from("second"), { overwrite: true });
+      await put("hosts/a/volumes/erased-not", Buffer.from("a neighbour whose name goes on"));
+      const freedBytes = abilities.versionsOf === undefined ? 6 : 27;
+      expect(await versionsOf("hosts/a/volumes/erased")).toBe(abilities.versionsOf === undefined ? 1 : 2);
+      expect(await store.erase("hosts/a/volumes/erased")).toEqual({ freedBytes, kept: null });
+      expect(await versionsOf("hosts/a/volumes/erased")).toBe(0);
+      expect(await store.head("hosts/a/volumes/erased")).toBeNull();
+      expect(await store.erase("hosts/a/volumes/erased")).toEqual({ freedBytes: 0, kept: null });
+      expect(await store.erase("hosts/nobody/volumes/none")).toEqual({ freedBytes: 0, kept: null });
+      expect((await readAll(store, "hosts/a/volumes/erased-not")).toString()).toBe("a neighbour whose name goes on");
+
+      await put("hosts/a/volumes/hidden", Buffer.from("hidden"));
+      await store.delete("hosts/a/volumes/hidden");
+      expect(await store.erase("hosts/a/volumes/hidden")).toEqual({ freedBytes: abilities.versionsOf === undefined ? 0 : 6, kept: null });
+      expect(await versionsOf("hosts/a/volumes/hidden")).toBe(0);
+    });
+
     test("keys that lead elsewhere are refused before anything is touched", async () => {
       for (const key of ["", "/etc/passwd", "../up", "a/../../up", "a//b", "a/./b", "a\0b", "a/", "a\nb", `${"x".repeat(1025)}`]) {
         expect(await faultOf(put(key, Buffer.from("x"))), JSON.stringify(key)).toBe("misused");
         expect(await faultOf(store.get(key))).toBe("misused");
         expect(await faultOf(store.head(key))).toBe("misused");
         expect(await faultOf(store.delete(key))).toBe("misused");
+        expect(await faultOf(store.erase(key))).toBe("misused");
       }
     });
 

@@ -37,10 +37,10 @@ function endpoint(index: number): S3Endpoint {
   return found;
 }
 
-function open(index: number, prefix: string, parameters = "", trusted = true): Promise<ObjectStore> {
+function open(index: number, prefix: string, parameters = "", trusted = true, name = bucket): Promise<ObjectStore> {
   const { region, ca, accessKeyId, secretAccessKey, endpoint: address } = endpoint(index);
   const authority = ca === undefined || !trusted ? "" : `&ca=${ca}`;
-  const url = parseRegionUrl(`s3://${bucket}/${prefix}?endpoint=${address}&aws-region=${region}&path-style=true${authority}${parameters}`);
+  const url = parseRegionUrl(`s3://${name}/${prefix}?endpoint=${address}&aws-region=${region}&path-style=true${authority}${parameters}`);
   if (url.kind !== "s3") throw new Error("not S3");
   return openS3Store(url, { kind: "keys", keys: { accessKeyId, secretAccessKey } });
 }
@@ -69,6 +69,13 @@ async function read(client: Client, key: string): Promise<Buffer> {
 
 storeConformance("S3 (RGW, first region)", () => open(0, "first"), { checksDigest: true });
 storeConformance("S3 (RGW, second region, no prefix)", () => open(1, ""), { checksDigest: true });
+/** Versions and delete markers of a key, seen by another client. */
+async function versionsOf(client: Client, name: string, key: string): Promise<{ versionId: string }[]> {
+  const found: { name: string; versionId: string }[] = [];
+  for await (const item of client.listObjects(name, key, true, { IncludeVersion: true }) as AsyncIterable<{ name: string; versionId: string }>) found.push(item);
+  return found.filter((item) => item.name === key);
+}
+
 storeConformance("S3 (RGW, TLS with an authority of its own)", () => open(2, "a/deep/prefix"), { checksDigest: true });
 
 describe("what the SDK wrote, seen by another client", () => {
@@ -110,6 +117,47 @@ describe("what the SDK wrote, seen by another client", () => {
     expect((await classOf("hosts/a/catalogs/c")) ?? "STANDARD").toBe("STANDARD");
     store.close();
   });
+});
+
+describe("a bucket that keeps versions", () => {
+  test("is erased by version: overwritten, deleted, and a neighbour left alone", async () => {
+    const client = minioOf(endpoint(0));
+    const name = `${bucket}-versions`;
+    await client.makeBucket(name);
+    await client.setBucketVersioning(name, { Status: "Enabled" });
+    const store = await open(0, "kept", "", true, name);
+    const put = (key: string, text: string): Promise<string> => store.put(key, Buffer.from(text), { sha256: digestOf(Buffer.from(text)), overwrite: true });
+    for (const text of ["one", "two", "three"]) await put("hosts/a/volumes/v", text);
+    await put("hosts/a/volumes/v2", "neighbour");
+    await store.delete("hosts/a/volumes/v");
+    expect(await versionsOf(client, name, "kept/hosts/a/volumes/v")).toHaveLength(4);
+    expect(await store.erase("hosts/a/volumes/v")).toEqual({ freedBytes: 11, kept: null });
+    expect(await versionsOf(client, name, "kept/hosts/a/volumes/v")).toEqual([]);
+    expect(await store.erase("hosts/a/volumes/v2")).toEqual({ freedBytes: 9, kept: null });
+    store.close();
+    // Only an empty bucket can be removed.
+    await client.removeBucket(name);
+  });
+});
+
+describe("a bucket with Object Lock", () => {
+  test("keeps what is locked, and says until when", async () => {
+    const client = minioOf(endpoint(0));
+    const name = `${bucket}-lock`;
+    await client.makeBucket(name, "", { ObjectLocking: true });
+    const store = await open(0, "", "", true, name);
+    const body = Buffer.from("locked");
+    await store.put("hosts/a/volumes/v", body, { sha256: digestOf(body) });
+    await store.put("hosts/a/volumes/w", body, { sha256: digestOf(body) });
+    const untilMs = Math.floor((Date.now() + 20_000) / 1000) * 1000;
+    const [version] = await versionsOf(client, name, "hosts/a/volumes/v");
+    await client.putObjectRetention(name, "hosts/a/volumes/v", { mode: "GOVERNANCE", retainUntilDate: new Date(untilMs).toISOString(), versionId: version?.versionId ?? "" });
+    expect(await store.erase("hosts/a/volumes/v")).toEqual({ freedBytes: 0, kept: { untilMs } });
+    expect(await store.erase("hosts/a/volumes/w")).toEqual({ freedBytes: 6, kept: null });
+    await expect.poll(() => store.erase("hosts/a/volumes/v"), { timeout: 60_000, interval: 2000 }).toEqual({ freedBytes: 6, kept: null });
+    store.close();
+    await client.removeBucket(name);
+  }, 90_000);
 });
 
 describe("refusals of a real server", () => {

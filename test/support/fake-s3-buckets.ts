@@ -1,11 +1,14 @@
-/** What the fake S3 server keeps, and its answers to the five operations a vault needs. */
+/** What the fake S3 server keeps, and its answers to the operations a vault needs. */
 import { createHash } from "node:crypto";
 
 export type Kept = { bytes: Buffer; modifiedMs: number; storageClass: string | undefined };
 
 export type Answer = { status: number; headers: Record<string, string>; body: Buffer };
 
-export type Operation = "PutObject" | "GetObject" | "HeadObject" | "DeleteObject" | "ListObjects" | "Other";
+export type Operation = "PutObject" | "GetObject" | "HeadObject" | "DeleteObject" | "ListObjects" | "ListVersions" | "Other";
+
+/** A version of a key behind the current one, or the current one; `kept` is null for the mark that a delete leaves. */
+type Version = { id: string; kept: Kept | null; lockedUntilMs?: number };
 
 export type FakeRequest = {
   /** Counts from 0 over the life of the server. */
@@ -29,6 +32,9 @@ export type BucketSettings = {
 /** A bucket as tests see it from behind the server's back. */
 export class FakeBucket {
   readonly kept = new Map<string, Kept>();
+  /** Whether puts and deletes leave what was there before as older versions. */
+  isVersioned = false;
+  readonly #versions = new Map<string, Version[]>();
   readonly #nowMs: () => number;
 
   constructor(nowMs: () => number) {
@@ -44,11 +50,50 @@ export class FakeBucket {
   }
 
   set(key: string, bytes: Uint8Array, storageClass?: string): void {
-    this.kept.set(key, { bytes: Buffer.from(bytes), modifiedMs: this.#nowMs(), storageClass });
+    const kept = { bytes: Buffer.from(bytes), modifiedMs: this.#nowMs(), storageClass };
+    this.kept.set(key, kept);
+    if (this.isVersioned) this.#push(key, kept);
   }
 
   delete(key: string): boolean {
+    if (this.isVersioned) this.#push(key, null);
     return this.kept.delete(key);
+  }
+
+  /** Of a key, the newest first. */
+  versions(key: string): readonly Version[] {
+    if (this.isVersioned) return (this.#versions.get(key) ?? []).toReversed();
+    const kept = this.kept.get(key);
+    return kept === undefined ? [] : [{ id: "null", kept }];
+  }
+
+  /** Every key that has a version. */
+  versionedKeys(prefix: string): string[] {
+    return [...(this.isVersioned ? this.#versions : this.kept).keys()].filter((key) => key.startsWith(prefix)).sort();
+  }
+
+  /** Removes one version for good; false where its lock forbids it. */
+  deleteVersion(key: string, id: string): boolean {
+    if (!this.isVersioned) return this.kept.delete(key) || true;
+    const versions = this.#versions.get(key) ?? [];
+    if ((versions.find((version) => version.id === id)?.lockedUntilMs ?? 0) > this.#nowMs()) return false;
+    const left = versions.filter((version) => version.id !== id);
+    const newest = left.at(-1);
+    if (left.length === 0) this.#versions.delete(key);
+    else this.#versions.set(key, left);
+    if (newest?.kept) this.kept.set(key, newest.kept);
+    else this.kept.delete(key);
+    return true;
+  }
+
+  /** Locks all versions of a key. */
+  lock(key: string, untilMs: number): void {
+    for (const version of this.#versions.get(key) ?? []) version.lockedUntilMs = untilMs;
+  }
+
+  #push(key: string, kept: Kept | null): void {
+    const versions = this.#versions.get(key) ?? [];
+    this.#versions.set(key, [...versions, { id: `v${this.#versions.size}-${versions.length}-${Math.round(this.#nowMs())}`, kept }]);
   }
 
   /** Flips one bit of a kept object. */
@@ -70,8 +115,9 @@ export function answer(request: FakeRequest, bucket: FakeBucket | undefined, set
     case "HeadObject":
       return get(request, bucket);
     case "DeleteObject":
-      bucket.delete(request.key);
-      return { status: 204, headers: {}, body: Buffer.alloc(0) };
+      return remove(request, bucket);
+    case "ListVersions":
+      return listVersions(request, bucket, settings);
     case "ListObjects":
       return list(request, bucket, settings);
     case "Other":
@@ -94,11 +140,21 @@ function put(request: FakeRequest, bucket: FakeBucket, settings: BucketSettings)
   return { status: 200, headers: { etag: etagOf(request.body) }, body: Buffer.alloc(0) };
 }
 
+function remove(request: FakeRequest, bucket: FakeBucket): Answer {
+  const id = request.query.get("versionId");
+  if (id === null) bucket.delete(request.key);
+  else if (!bucket.deleteVersion(request.key, id)) return errorAnswer(403, "AccessDenied", "Access Denied");
+  return { status: 204, headers: {}, body: Buffer.alloc(0) };
+}
+
 function get(request: FakeRequest, bucket: FakeBucket): Answer {
-  const kept = bucket.kept.get(request.key);
+  const id = request.query.get("versionId");
+  const version = id === null ? undefined : bucket.versions(request.key).find((each) => each.id === id);
+  const kept = id === null ? bucket.kept.get(request.key) : (version?.kept ?? undefined);
   if (kept === undefined) return errorAnswer(404, "NoSuchKey", "there is no such key");
   const { bytes } = kept;
   const headers: Record<string, string> = {
+    ...(version?.lockedUntilMs !== undefined && { "x-amz-object-lock-mode": "COMPLIANCE", "x-amz-object-lock-retain-until-date": new Date(version.lockedUntilMs).toISOString() }),
     etag: etagOf(bytes),
     "last-modified": new Date(kept.modifiedMs).toUTCString(),
     "accept-ranges": "bytes",
@@ -133,6 +189,23 @@ function list(request: FakeRequest, bucket: FakeBucket, settings: BucketSettings
   const next = more ? `<NextContinuationToken>${Buffer.from(page.at(-1) ?? "").toString("base64url")}</NextContinuationToken>` : "";
   const encoding = encode === encodeForm ? "<EncodingType>url</EncodingType>" : "";
   const body = `<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>${request.bucket}</Name><Prefix>${encode(prefix)}</Prefix>${encoding}<KeyCount>${page.length}</KeyCount><MaxKeys>${size}</MaxKeys><IsTruncated>${more}</IsTruncated>${next}${contents.join("")}</ListBucketResult>`;
+  return { status: 200, headers: { "content-type": "application/xml" }, body: Buffer.from(body) };
+}
+
+function listVersions(request: FakeRequest, bucket: FakeBucket, settings: BucketSettings): Answer {
+  const prefix = request.query.get("prefix") ?? "";
+  const [keyMarker, idMarker] = [request.query.get("key-marker"), request.query.get("version-id-marker")];
+  const all = bucket.versionedKeys(prefix).flatMap((key) => bucket.versions(key).map(({ id, kept }, index) => ({ key, id, kept, isLatest: index === 0 })));
+  const start = keyMarker === null ? 0 : all.findIndex(({ key, id }) => key === keyMarker && id === idMarker) + 1;
+  const page = all.slice(start, start + settings.pageSize);
+  const last = page.at(-1);
+  const more = start + page.length < all.length;
+  const items = page.map(({ key, id, kept, isLatest }) => {
+    const facts = `<Key>${escapeXml(key)}</Key><VersionId>${id}</VersionId><IsLatest>${isLatest}</IsLatest><LastModified>${new Date(kept?.modifiedMs ?? 0).toISOString()}</LastModified>`;
+    return kept === null ? `<DeleteMarker>${facts}</DeleteMarker>` : `<Version>${facts}<Size>${kept.bytes.length}</Size></Version>`;
+  });
+  const next = more && last !== undefined ? `<NextKeyMarker>${escapeXml(last.key)}</NextKeyMarker><NextVersionIdMarker>${last.id}</NextVersionIdMarker>` : "";
+  const body = `<?xml version="1.0" encoding="UTF-8"?>\n<ListVersionsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>${request.bucket}</Name><Prefix>${escapeXml(prefix)}</Prefix><IsTruncated>${more}</IsTruncated>${next}${items.join("")}</ListVersionsResult>`;
   return { status: 200, headers: { "content-type": "application/xml" }, body: Buffer.from(body) };
 }
 

@@ -254,6 +254,7 @@ function toFakeRequest(message: IncomingMessage, body: Buffer, index: number): F
 }
 
 function operationOf(method: string, key: string, query: URLSearchParams): Operation {
+  if (key === "" && method === "GET" && query.has("versions")) return "ListVersions";
   if (key === "") return method === "GET" && query.get("list-type") === "2" ? "ListObjects" : "Other";
   const byMethod: Record<string, Operation> = { PUT: "PutObject", GET: "GetObject", HEAD: "HeadObject", DELETE: "DeleteObject" };
   return byMethod[method] ?? "Other";

@@ -5,6 +5,9 @@ import { askEach, loadManifest, surveyHost, type LostRegion } from "../manifests
 import type { EarlyListings } from "../early-listings.ts";
 import type { KnownObject, RunState } from "../../state/run-state.ts";
 import type { SegmentReference } from "../../format/catalog-root.ts";
+import { GRACE_MS, SEEN_VALID_MS, UNLISTED_MS } from "../../policy/grace.ts";
+import { newestFirst, type SeenArchive } from "../../policy/latest.ts";
+import type { StoredObject } from "../../storage/object-store.ts";
 import type { Region } from "../region.ts";
 import type { Trust } from "../trust.ts";
 
@@ -12,9 +15,18 @@ import type { Trust } from "../trust.ts";
 const CATALOG_OBJECTS_MAX = 32;
 
 /** Objects of a manifest with their recipients by fingerprint. */
-export function knownObjects(manifest: Manifest): KnownObject[] {
-  return manifest.objects.map((object) => ({ ...object, recipients: manifest.header.recipientSets[object.set] ?? [] }));
+export function knownObjects({ header, objects }: Manifest): KnownObject[] {
+  return objects.map((object) => ({ ...object, recipients: header.recipientSets[object.set] ?? [], archive: header.id }));
 }
+
+export type Known = {
+  /** By id. */
+  objects: Map<string, KnownObject>;
+  /** Ids of archives and checkpoints that keep what they list. */
+  living: ReadonlySet<string>;
+  /** Whether the state has seen every archive: an object of which it knows none was never listed by any. */
+  isComplete: boolean;
+};
 
 export type Reusable = {
   volumes: string[];
@@ -25,54 +37,62 @@ export type Reusable = {
 };
 
 /**
- * Which known objects may be named again: encrypted to today's recipients, and held at their full size by as many of the
- * regions that answer as an archive needs copies. Regions that fail go to `lost`.
+ * Which known objects may be named again: encrypted to today's recipients, held at their full size by as many of the
+ * regions that answer as an archive needs copies, and not about to be deleted: listed by what has not expired, or so new that
+ * no prune takes them before this run ends (what a run left behind that was cut off, for weeks). Regions that fail go to `lost`.
  */
 export async function reusableObjects(
-  known: Map<string, KnownObject>,
+  known: Known,
   regions: readonly Region[],
   wanted: { copies: number; volumeRecipients: string[]; catalogRecipients: string[] },
   early: EarlyListings,
   lost: LostRegion[],
   signal: AbortSignal,
 ): Promise<Reusable> {
-  const listings = await askEach(regions, (region) => sizesIn(region, early), lost, signal);
+  const listings = await askEach(regions, (region) => storedIn(region, early, signal), lost, signal);
   const needed = Math.min(wanted.copies, listings.length);
-  const holders = ({ id, sizeBytes }: KnownObject): number => listings.filter(({ answer }) => answer.get(id) === sizeBytes).length;
+  const objects = [...known.objects.values()];
+  const holders = ({ id, sizeBytes }: KnownObject): number => listings.filter(({ answer }) => answer.stored.get(id)?.sizeBytes === sizeBytes).length;
+  const isYounger = (id: string, ms: number): boolean => listings.every(({ answer: { stored, nowMs } }) => nowMs - (stored.get(id)?.modifiedMs ?? nowMs) < ms);
+  const stays = ({ id, archive }: KnownObject): boolean => {
+    if (archive !== undefined && known.living.has(archive)) return true;
+    return isYounger(id, archive === undefined && known.isComplete ? UNLISTED_MS - GRACE_MS : SEEN_VALID_MS);
+  };
   const sets = { volume: fingerprintSet(wanted.volumeRecipients).join(), catalog: fingerprintSet(wanted.catalogRecipients).join() };
-  const usable = [...known.values()].filter(
-    (object) => object.recipients.join() === sets[object.kind] && holders(object) >= needed,
-  );
+  const usable = objects.filter((object) => object.recipients.join() === sets[object.kind] && holders(object) >= needed && stays(object));
   return {
     volumes: usable.filter(({ kind }) => kind === "volume").map(({ id }) => id),
     catalogs: usable.filter(({ kind }) => kind === "catalog").map(({ id }) => id),
     objects: new Map(usable.map((object) => [object.id, object])),
-    gone: [...known.values()].filter((object) => holders(object) === 0).map(({ id }) => id),
+    gone: objects.filter((object) => holders(object) === 0).map(({ id }) => id),
   };
 }
 
-/** Sizes of the stored objects in a region, by id. */
-async function sizesIn(region: Region, early: EarlyListings): Promise<Map<string, number>> {
+/** The stored objects of a region by id, and what time it is there. */
+async function storedIn(region: Region, early: EarlyListings, signal: AbortSignal): Promise<{ stored: Map<string, StoredObject>; nowMs: number }> {
   const [volumes, catalogs] = await Promise.all([early.get(region, "volume"), early.get(region, "catalog")]);
-  return new Map([...volumes, ...catalogs].map(([id, object]) => [id, object.sizeBytes]));
+  return { stored: new Map([...volumes, ...catalogs]), nowMs: await region.store.nowMs(signal) };
 }
 
 /** Everything this host is known to have stored: by its state, its last archive, and checkpoints of unfinished runs. */
 export async function collectKnown(
   state: RunState,
+  archives: readonly SeenArchive[],
   base: Manifest | null,
   regions: readonly Region[],
   host: string,
   trust: Trust,
   signal?: AbortSignal,
   early?: EarlyListings,
-): Promise<Map<string, KnownObject>> {
-  const known = state.objects();
+): Promise<Known> {
+  const objects = state.objects();
   const checkpoints = await newCheckpoints(base, regions, host, trust, signal, early);
   for (const manifest of [...checkpoints, ...(base === null ? [] : [base])]) {
-    for (const object of knownObjects(manifest)) known.set(object.id, object);
+    for (const object of knownObjects(manifest)) objects.set(object.id, object);
   }
-  return known;
+  const newest = newestFirst(archives)[0];
+  const isComplete = state.latest()?.id === newest?.header.id;
+  return { objects, living: new Set([...archives, ...checkpoints].map(({ header }) => header.id)), isComplete };
 }
 
 /**

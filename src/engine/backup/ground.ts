@@ -16,11 +16,13 @@ import type { Emit } from "../events.ts";
 import { readHostSetup, refuseIdentities, regionSpecs, type HostSetup } from "../host-setup.ts";
 import { indexCatalog } from "../index-catalog.ts";
 import { warnOfKit } from "../kit-note.ts";
-import { loadManifest, surveyHost, type LostRegion, type Manifest, type Survey } from "../manifests.ts";
+import { surveyLiving } from "../living.ts";
+import { loadManifest, type LostRegion, type Manifest, type Survey } from "../manifests.ts";
 import { ObjectSource, SealedReader } from "../object-source.ts";
 import { closeRegions, openRegions, reachableRegions, type Region } from "../region.ts";
-import { collectKnown, newCheckpoints, reusableObjects, type Reusable } from "./base.ts";
+import { collectKnown, knownObjects, newCheckpoints, reusableObjects, type Reusable } from "./base.ts";
 import { catchUp } from "./catch-up.ts";
+import { volumesToLeave } from "./reclaim.ts";
 import { checkChain, type ChainChoice, type ChainEnd } from "./chain.ts";
 
 export type BackupOrder = ChainChoice & {
@@ -83,26 +85,31 @@ async function surveyGround(order: BackupOrder, setup: HostSetup, state: RunStat
   emit({ kind: "progress", text: "looking at the regions" });
   const early = new EarlyListings(regions, config.host, signal);
   const answering = await reachableRegions(regions, config.vault, emit, signal);
-  const survey = await surveyHost(answering, config.host, setup.trust, "archive", signal, early);
+  const survey = await surveyLiving(answering, config.host, setup.trust, emit, signal, early);
+  const ever = { ...survey, archives: [...survey.archives, ...survey.expired] };
   const surveyed = withoutLost(answering, survey.lost, emit);
   const allAnswer = surveyed.length === regions.length;
-  const end = checkChain(survey, state, setup.keys.writer, order, allAnswer);
+  const end = checkChain(ever, state, setup.keys.writer, order, allAnswer);
   if (end === null) refuseForgotten(setup, order);
+  const wasCutOff = state.intent() !== undefined;
   if (!order.dryRun) {
-    settleIntent(state, survey, allAnswer);
+    settleIntent(state, ever, allAnswer);
     if (survey.archives.some((archive) => archive.regions.length < surveyed.length)) early.forgetObjects(surveyed);
     await catchUp(surveyed, survey, config.host, setup.trust, emit, signal);
   }
   const source = new ObjectSource(config.host, surveyed, emit, signal);
   const reader = await SealedReader.create(source, [setup.keys.catalogIdentity]);
   const { manifest, base } = await readBase(survey, { setup, reachable: surveyed, reader, cache, emit }, signal);
-  const known = await collectKnown(state, manifest, surveyed, config.host, setup.trust, signal, early);
+  // The run that made it was cut off before it noted what it lists.
+  if (wasCutOff && manifest !== null && !order.dryRun) state.noteObjects(knownObjects(manifest));
+  const known = await collectKnown(state, survey.archives, manifest, surveyed, config.host, setup.trust, signal, early);
   const lost: LostRegion[] = [];
   const wanted = { copies: config.copies, volumeRecipients: recipients.volume, catalogRecipients: recipients.catalog };
   const reusable = await reusableObjects(known, surveyed, wanted, early, lost, signal);
   const reachable = withoutLost(surveyed, lost, emit);
+  const left = volumesToLeave(state, config.retention, reusable.volumes, survey.archives.map(({ header }) => header.id), emit);
   if (!order.dryRun && reachable.length === regions.length) state.forgetObjects(reusable.gone);
-  return { setup, regions, reachable, state, cache, spoolDir: paths.spool, end, base, reusable, recipients };
+  return { setup, regions, reachable, state, cache, spoolDir: paths.spool, end, base, reusable: { ...reusable, volumes: reusable.volumes.filter((id) => !left.has(id)) }, recipients };
 }
 
 /** Leaves regions out that failed while they were asked. Throws E_REGION when none is left. */

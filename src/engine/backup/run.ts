@@ -2,8 +2,8 @@
 import { rmSync } from "node:fs";
 import { CHAIN_NOTE, noteChainBegun } from "../../config/keys.ts";
 import { stepAside } from "../../disk/priority.ts";
-import { ColdkeepError, EXIT, type ExitStatus } from "../../errors.ts";
-import type { Problem } from "../../format/catalog-root.ts";
+import { ColdkeepError, EXIT, messageOf, type ExitStatus } from "../../errors.ts";
+import type { Problem, SegmentReference } from "../../format/catalog-root.ts";
 import { archiveStatus } from "../../policy/copies.ts";
 import { type Flag, judge, nextUsual } from "../../policy/safety.ts";
 import { volumeTargetBytes } from "../../policy/sizing.ts";
@@ -17,11 +17,12 @@ import type { EngineEvent } from "../events.ts";
 import type { HostSetup } from "../host-setup.ts";
 import type { Manifest } from "../manifests.ts";
 import { closeRegions, type Region } from "../region.ts";
-import { objectsToRewrite } from "./base.ts";
+import { knownObjects, objectsToRewrite } from "./base.ts";
 import { Crew, Scouts } from "./crew.ts";
 import { FanOut } from "./fan-out.ts";
 import { findGround, readSafeSetup, type BackupOrder, type Ground } from "./ground.ts";
 import type { FinishedVolume, ScanCounts, ScanReport, SourceSpec } from "./messages.ts";
+import { measureUse } from "./reclaim.ts";
 import { fingerprintSet } from "./recipient-sets.ts";
 import { describeStages, StageClock } from "./stage-times.ts";
 import { commit, sealArchive, type Sealing } from "./write-manifest.ts";
@@ -87,6 +88,7 @@ class BackupRun {
   /** Stops storing; the walk is stopped by the caller's signal. */
   readonly #storing = new AbortController();
 
+  #committed: { id: string; segments: readonly SegmentReference[] } | undefined;
   readonly #scouts: Scouts;
   readonly #clock: StageClock;
 
@@ -118,6 +120,7 @@ class BackupRun {
       const archive = await this.#conclude(crew, report);
       await crew.close();
       this.#clock.end("index saved");
+      this.#measure();
       return archive;
     } catch (error) {
       this.#storing.abort(error);
@@ -204,8 +207,22 @@ class BackupRun {
     noteChainBegun(this.#ground.setup.keysDir, manifest.header.id);
     this.#ground.state.noteLatest({ id: manifest.header.id, sha256: manifest.sha256, sequence: manifest.header.sequence });
     this.#ground.state.clearIntent();
+    this.#ground.state.noteObjects(knownObjects(manifest));
     this.#ground.cache.retain(new Set(segments.map((segment) => segment.sha256)));
+    this.#committed = { id: manifest.header.id, segments };
     return this.#report(report, flags, manifest, complete, addedBytes);
+  }
+
+  /** What the next runs go by; the archive stands without it. */
+  #measure(): void {
+    const { setup: { loaded: { config } }, state, cache } = this.#ground;
+    if (this.#committed === undefined || (config.retention?.reclaimBytes ?? null) === null) return;
+    try {
+      measureUse(state, config.state, { ...this.#committed, cache }, Date.now());
+      this.#clock.end("use of volumes measured");
+    } catch (error) {
+      this.#order.emit({ kind: "warning", message: `space is not reclaimed for now: ${messageOf(error)}` });
+    }
   }
 
   #flagsOf({ counts }: ScanReport): Flag[] {

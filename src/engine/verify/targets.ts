@@ -5,7 +5,8 @@ import { MANIFEST_HEAD_BYTES, OBJECT_LIST_BYTES_MAX, type ListedObject } from ".
 import { objectKey } from "../../format/object-key.ts";
 import type { SeenArchive } from "../../policy/latest.ts";
 import { StoreError } from "../../storage/object-store.ts";
-import { eachOf, parseManifest, type Manifest, type Survey } from "../manifests.ts";
+import type { LivingSurvey } from "../living.ts";
+import { eachOf, parseManifest, type Manifest } from "../manifests.ts";
 import type { OpenVault } from "../open-vault.ts";
 import { ManifestFault, type Trust } from "../trust.ts";
 import { objectName, type RegionTally } from "./region-tally.ts";
@@ -16,7 +17,7 @@ const MANIFESTS_AT_ONCE = 4;
 export type Choice = { archives: SeenArchive[]; /** Ids of manifests that no region of the survey holds properly signed. */ ruined: string[] };
 
 /** Throws E_NOT_FOUND, E_SIGNER. */
-export function chooseTargets(vault: OpenVault, survey: Survey, wanted: { archive: string | undefined; all: boolean }): Choice {
+export function chooseTargets(vault: OpenVault, survey: LivingSurvey, wanted: { archive: string | undefined; all: boolean }): Choice {
   const known = new Set(survey.archives.map(({ header }) => header.id));
   const unsigned = [...new Set(survey.faulty.filter(({ fault }) => !fault.isUnknownSigner).map(({ id }) => id))].filter((id) => !known.has(id));
   const prefix = wanted.archive?.toLowerCase();
