@@ -20,6 +20,10 @@ export const READING = {
   json: JSON_FLAG,
 } as const;
 
+export const PASSPHRASE_FILE = text("FILE", "file with the kit's passphrase, mode 0600, or /dev/fd/N (else COLDKEEP_PASSPHRASE, else it is asked)");
+/** For what a kit's identity opens. */
+const OPENING = { ...READING, passphraseFile: PASSPHRASE_FILE } as const;
+
 export const INIT_OPTIONS = {
   host: text("LABEL", "this host's label in the vault (default: its host name)"),
   region: list("NAME=URL", "a place for a full copy: file:///path or s3://bucket/prefix?endpoint=…"),
@@ -41,9 +45,9 @@ export const BACKUP_OPTIONS = {
 } as const;
 
 export const LIST_OPTIONS = READING;
-export const FILES_OPTIONS = { ...READING, archive: ARCHIVE, long: flag("with mode, owner, size and time") } as const;
-export const SHOW_OPTIONS = { ...READING, archive: ARCHIVE } as const;
-export const DIFF_OPTIONS = { ...READING, archive: requiredText("A", "archive to start from"), with: requiredText("B", "archive to compare it with") } as const;
+export const FILES_OPTIONS = { ...OPENING, archive: ARCHIVE, long: flag("with mode, owner, size and time") } as const;
+export const SHOW_OPTIONS = { ...OPENING, archive: ARCHIVE } as const;
+export const DIFF_OPTIONS = { ...OPENING, archive: requiredText("A", "archive to start from"), with: requiredText("B", "archive to compare it with") } as const;
 
 /** Milliseconds of `26h`. */
 function durationMs(value: string): number | undefined {
@@ -62,7 +66,7 @@ function percent(value: string): number | undefined {
 }
 
 export const VERIFY_OPTIONS = {
-  ...READING,
+  ...OPENING,
   archive: ARCHIVE,
   all: flag("every archive, not only the latest"),
   level: choice(["presence", "checksum", "content"], "checksum", "how deep: sizes, digests of stored bytes, or decrypted content (needs the kit)"),
@@ -70,7 +74,7 @@ export const VERIFY_OPTIONS = {
 } as const;
 
 export const RESTORE_OPTIONS = {
-  ...READING,
+  ...OPENING,
   archive: ARCHIVE,
   to: requiredText("DIR", "directory under which everything lands with its full path"),
   merge: flag("go into a directory that is not empty: overwrite what differs, delete nothing"),
@@ -99,6 +103,7 @@ export const REPORT_OPTIONS = {
 } as const;
 export const HOST_RETIRE_OPTIONS = {
   kit: requiredText("FILE", "kit that holds the operator's key"),
+  passphraseFile: PASSPHRASE_FILE,
   reason: text("TEXT", "why, for those who read the record"),
   json: JSON_FLAG,
 } as const;
@@ -110,7 +115,7 @@ export const KIT_PRINT_OPTIONS = {
   withReadCredentials: flag("with the keys this machine has for the regions: give keys that can only read"),
 } as const;
 export const KIT_ADD_SIGNER_OPTIONS = { kit: KIT, json: JSON_FLAG } as const;
-export const KIT_CHECK_OPTIONS = { kit: KIT, region: text("NAME", "in this region only"), json: JSON_FLAG } as const;
+export const KIT_CHECK_OPTIONS = { kit: KIT, passphraseFile: PASSPHRASE_FILE, region: text("NAME", "in this region only"), json: JSON_FLAG } as const;
 export const DOCTOR_OPTIONS = { config: CONFIG, json: JSON_FLAG } as const;
 export const CONFIG_CHECK_OPTIONS = { config: CONFIG, json: JSON_FLAG } as const;
 export const CONFIG_SCHEMA_OPTIONS = { json: JSON_FLAG } as const;
@@ -149,6 +154,7 @@ export const NOTIFY_TEST_OPTIONS = {
 } as const;
 
 export type ReadingOptions = OptionsOf<typeof READING>;
+export type OpeningOptions = OptionsOf<typeof OPENING>;
 export type NotifyTestOptions = OptionsOf<typeof NOTIFY_TEST_OPTIONS>;
 export type InitOptions = OptionsOf<typeof INIT_OPTIONS>;
 export type BackupOptions = OptionsOf<typeof BACKUP_OPTIONS>;

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
-import { newIdentity, parseRecipients, recipientKind, recipientOf } from "../codec/age-keys.ts";
+import { newIdentity, parseRecipients, recipientKind } from "../codec/age-keys.ts";
 import { sha256Hex } from "../codec/digest.ts";
 import { formatPublicKey, formatSecretKey, newSigner, signerFromPem } from "../codec/signer.ts";
 import { createHostKeys, hostKeysDir } from "../config/keys.ts";
@@ -16,6 +16,7 @@ import { VAULT_MARKER_KEY } from "../format/object-key.ts";
 import { encodeVaultMarker } from "../format/vault-marker.ts";
 import { readRecoveryFiles } from "../recovery/recovery-files.ts";
 import type { Emit } from "./events.ts";
+import { kitRecipients } from "./kit-open.ts";
 import { noteKitPath } from "./kit-note.ts";
 import { ownProgramSha256 } from "./own-program.ts";
 import { closeRegions, openRegions, readerSpec, readMarker, type Region } from "./region.ts";
@@ -79,8 +80,9 @@ async function chooseIdentity(order: InitOrder, existing: Kit | null): Promise<I
   const operatorOf = (kit: Kit): PinnedSigner | null => kit.signers.find((signer) => signer.role === "operator") ?? null;
   if (order.recipients.length > 0) return { recipients: await parseRecipients(order.recipients), kit: null, operator: existing === null ? null : operatorOf(existing) };
   if (existing !== null) {
-    if (existing.identities.length === 0) throw new ColdkeepError("E_REFUSED", `the kit ${order.kitPath} holds no identity`, { hint: "Give --recipient, or another file with --kit." });
-    return { recipients: await Promise.all(existing.identities.map(recipientOf)), kit: null, operator: operatorOf(existing) };
+    const recipients = await kitRecipients(existing);
+    if (recipients.length === 0) throw new ColdkeepError("E_REFUSED", `the kit ${order.kitPath} holds no identity`, { hint: "Give --recipient, or another file with --kit." });
+    return { recipients, kit: null, operator: operatorOf(existing) };
   }
   const { identity, recipient } = await newIdentity({ pq: false });
   const operator = newSigner();

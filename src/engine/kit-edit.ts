@@ -1,17 +1,10 @@
 /** Changes to a kit that is there: what is added goes into the same file, whole or not at all. */
-import { readKitFile } from "../config/kit-file.ts";
+import { requireKit } from "../config/kit-file.ts";
 import { writeFileDurable } from "../disk/atomic-write.ts";
 import { ColdkeepError } from "../errors.ts";
 import { formatKit, type Kit, type KitCredentials, type PinnedSigner, signerLine } from "../format/kit.ts";
 import { resolveCredentials } from "../storage/credentials.ts";
 import { parseRegionUrl } from "../storage/region-url.ts";
-
-/** Throws E_KIT, E_REFUSED. */
-export function requireKit(path: string): Kit {
-  const kit = readKitFile(path);
-  if (kit !== null) return kit;
-  throw new ColdkeepError("E_KIT", `there is no kit ${path}`, { hint: "Give the file that `coldkeep init` wrote with --kit." });
-}
 
 /** Adds a signer to the kit at `path`; false when it is in there already. Throws E_KIT, E_REFUSED, system errors. */
 export function addSigner(path: string, signer: PinnedSigner, now: Date): boolean {

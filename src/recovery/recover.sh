@@ -145,7 +145,7 @@ choose_host() {
 
 read_kit() {
   if [ ! -f "$kit" ] || ! cat "$kit" >/dev/null; then die 2 "the kit $kit cannot be read"; fi
-  vault='' identities=0
+  vault='' identities=0 sealed=false
   for list in signers regions credentials programs; do : >"$scratch/$list"; done
   while read -r mark field role label key || [ -n "$mark" ]; do
     case "$mark $field" in
@@ -166,12 +166,23 @@ read_kit() {
       printf '%s\n' "$label" >>"$scratch/programs"
       ;;
     AGE-SECRET-KEY-*) identities=$((identities + 1)) ;;
+    '# -----BEGIN') sealed=true ;;
     esac
   done <"$kit"
   printf '%s\n' "$vault" | grep -Eq '^[0-9a-f]{32}$' || die 2 "the kit $kit names no vault: is it a coldkeep kit?"
   if $fetch; then return; fi
+  if $sealed; then open_kit; fi
   if [ $identities -eq 0 ]; then die 2 "the kit $kit holds no AGE-SECRET-KEY- line"; fi
   if ! $unsigned && ! grep -q "^$host " "$scratch/signers"; then die 5 "the kit pins no signer of host $host"; fi
+}
+
+# The identities of a kit with a passphrase, which age asks for at the terminal. The scratch is removed at the end.
+open_kit() {
+  sed -n '/^# -----BEGIN AGE/,/^# -----END AGE/s/^# //p' "$kit" | tr -d '\r' >"$scratch/sealed"
+  say "the identity in the kit is protected by a passphrase"
+  age -d -o "$scratch/identities" "$scratch/sealed" || die 1 "age did not open the sealed lines of the kit $kit"
+  sed -n '/^AGE-SECRET-KEY-/p' "$kit" >>"$scratch/identities"
+  kit=$scratch/identities identities=$(grep -c '^AGE-SECRET-KEY-' "$scratch/identities")
 }
 
 # --- the manifest and the objects it lists ---
