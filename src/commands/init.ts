@@ -57,6 +57,7 @@ export async function run(context: CommandContext, _args: readonly string[], opt
 function tell({ terminal }: CommandContext, report: InitReport, isLocal: boolean): void {
   if (report.unchanged) {
     terminal.say(`already set up: ${report.config}`);
+    if (report.signerMade) terminal.warn("keys of this host were made anew: no kit trusts them yet", `Run where the kit is kept: coldkeep signer trust ${report.signerLine} --kit FILE.`);
     return;
   }
   terminal.say(`${report.joined ? "joined" : "made"} vault ${report.vault} as host ${report.host}`);

@@ -1,7 +1,7 @@
 /** `coldkeep kit …`: printing the kit, adding to it, and proving that it opens the archives. */
 import { resolve } from "node:path";
 import { checkKitFor, type KitCheck } from "../engine/kit-check.ts";
-import { addSigner, findCredentials } from "../engine/kit-edit.ts";
+import { addSigner, findCredentials, protectKit } from "../engine/kit-edit.ts";
 import { writePage } from "../engine/new-page.ts";
 import { OpenVault } from "../engine/open-vault.ts";
 import { ColdkeepError, EXIT, type ExitStatus } from "../errors.ts";
@@ -9,9 +9,9 @@ import { formatKit, parseSignerLine, signerLine } from "../format/kit.ts";
 import { formatLocalTime } from "../units.ts";
 import type { CommandContext } from "./command.ts";
 import { emitTo } from "./emit.ts";
-import { openKitAt, requireKitAt } from "./passphrase.ts";
+import { newPassphrase, openKitAt, requireKitAt, unsealed } from "./passphrase.ts";
 import { printable } from "./printable.ts";
-import type { KitAddSignerOptions, KitCheckOptions, KitPrintOptions } from "./verb-options.ts";
+import type { KitAddSignerOptions, KitCheckOptions, KitPrintOptions, KitProtectOptions } from "./verb-options.ts";
 
 export async function runPrint(context: CommandContext, _args: readonly string[], options: KitPrintOptions): Promise<ExitStatus> {
   const { terminal, cwd } = context;
@@ -35,6 +35,18 @@ export async function runAddSigner(context: CommandContext, args: readonly strin
   const added = addSigner(resolve(cwd, options.kit), signer, new Date(context.now()));
   if (terminal.wantsJson) terminal.json({ signer: signerLine(signer), added });
   else terminal.say(added ? `${options.kit} trusts ${signerLine(signer)} now; print it again` : "the kit trusts that signer already");
+  return EXIT.done;
+}
+
+export async function runProtect(context: CommandContext, _args: readonly string[], options: KitProtectOptions): Promise<ExitStatus> {
+  const { terminal, cwd } = context;
+  const before = requireKitAt(context, options.kit);
+  const kit = await unsealed(context, before, options);
+  const passphrase = await newPassphrase(context, { protect: true, newPassphraseFile: options.newPassphraseFile });
+  await protectKit(resolve(cwd, options.kit), kit, passphrase ?? "", new Date(context.now()));
+  const changed = before.sealed !== undefined;
+  if (terminal.wantsJson) terminal.json({ kit: options.kit, changed });
+  else terminal.say(`${options.kit} is protected by ${changed ? "the new" : "a"} passphrase now; copies made before are as they were: print it again, and destroy them`);
   return EXIT.done;
 }
 

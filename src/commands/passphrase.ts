@@ -14,18 +14,22 @@ const LENGTH_MIN = 12;
 
 /** What says where the passphrase is. */
 export type PassphraseOption = { readonly passphraseFile: string | undefined };
+/** What says where one for something new is; it is never the same variable, which may hold an old one. */
+export type NewPassphraseOption = { readonly protect: boolean; readonly newPassphraseFile: string | undefined };
 
-/** A passphrase that needs no person; undefined where one has to be asked. */
-function given({ env, cwd, secrets }: CommandContext, { passphraseFile }: PassphraseOption): string | undefined {
-  const passphrase = passphraseFile === undefined ? env[VARIABLE] || undefined : readSecretLine(resolve(cwd, passphraseFile));
-  if (passphrase !== undefined) secrets.learn(passphrase);
+function readFrom({ cwd, secrets }: CommandContext, file: string): string {
+  const passphrase = readSecretLine(resolve(cwd, file));
+  secrets.learn(passphrase);
   return passphrase;
 }
 
-async function ask({ terminal, secrets, signal }: CommandContext, question: string): Promise<string> {
-  if (!terminal.canAsk) {
-    throw new ColdkeepError("E_USAGE", "a passphrase is needed, and nobody is there to type it", { hint: `Give --passphrase-file FILE, or set ${VARIABLE}.` });
-  }
+/** A passphrase that needs no person; undefined where one has to be asked. */
+function given(context: CommandContext, { passphraseFile }: PassphraseOption): string | undefined {
+  return passphraseFile === undefined ? context.env[VARIABLE] || undefined : readFrom(context, passphraseFile);
+}
+
+async function ask({ terminal, secrets, signal }: CommandContext, question: string, instead: string): Promise<string> {
+  if (!terminal.canAsk) throw new ColdkeepError("E_USAGE", "a passphrase is needed, and nobody is there to type it", { hint: instead });
   const passphrase = await terminal.askSecret(question, signal);
   secrets.learn(passphrase);
   return passphrase;
@@ -46,27 +50,35 @@ export function requireKitAt({ cwd }: CommandContext, path: string): Kit {
   return requireKit(resolve(cwd, path));
 }
 
-/** Opens a kit; a person may mistype. Throws as `openKitAt`. */
+/** Opens a kit. Throws as `openKitAt`. */
 export async function unsealed(context: CommandContext, kit: Kit, option: PassphraseOption): Promise<Kit> {
-  const passphrase = kit.sealed === undefined ? undefined : given(context, option);
-  if (kit.sealed === undefined || passphrase !== undefined) return openKit(kit, () => Promise.resolve(passphrase ?? ""));
+  return (await unsealedWith(context, kit, option)).kit;
+}
+
+/** The same, with the passphrase that opened it; null where none was needed. A person may mistype. */
+export async function unsealedWith(context: CommandContext, kit: Kit, option: PassphraseOption): Promise<{ kit: Kit; passphrase: string | null }> {
+  if (kit.sealed === undefined) return { kit, passphrase: null };
+  const ready = given(context, option);
   for (let tries = 1; ; tries++) {
+    const passphrase = ready ?? (await ask(context, "Passphrase of the kit:", `Give --passphrase-file FILE, or set ${VARIABLE}.`));
     try {
-      return await openKit(kit, () => ask(context, "Passphrase of the kit:"));
+      return { kit: await openKit(kit, passphrase), passphrase };
     } catch (error) {
-      if (tries === TRIES || !(error instanceof ColdkeepError) || error.code !== "E_KIT" || !context.terminal.canAsk) throw error;
+      if (ready !== undefined || tries === TRIES || !(error instanceof ColdkeepError)) throw error;
       context.terminal.warn(error.message, error.hint);
     }
   }
 }
 
-/** A passphrase for something new, typed twice. Throws E_USAGE for a short one, and where nobody can be asked. */
-export async function newPassphrase(context: CommandContext, option: PassphraseOption): Promise<string> {
-  const ready = given(context, option);
-  const passphrase = ready ?? (await ask(context, "New passphrase:"));
+/** A passphrase for something new, typed twice; null where none is wanted. Throws E_USAGE for a short one, and where nobody can be asked. */
+export async function newPassphrase(context: CommandContext, { protect, newPassphraseFile }: NewPassphraseOption): Promise<string | null> {
+  if (!protect && newPassphraseFile === undefined) return null;
+  const instead = "Give --new-passphrase-file FILE.";
+  const passphrase = newPassphraseFile === undefined ? await ask(context, "New passphrase:", instead) : readFrom(context, newPassphraseFile);
   if (passphrase.length < LENGTH_MIN) {
     throw new ColdkeepError("E_USAGE", `a passphrase has at least ${LENGTH_MIN} characters`, { hint: "Five words that nobody would guess are good, and can be written on paper." });
   }
-  if (ready === undefined && (await ask(context, "Again:")) !== passphrase) throw new ColdkeepError("E_USAGE", "the two differ", { hint: "Run again; nothing was written." });
+  const isMistyped = newPassphraseFile === undefined && (await ask(context, "Again:", instead)) !== passphrase;
+  if (isMistyped) throw new ColdkeepError("E_USAGE", "the two passphrases differ", { hint: "Run again; nothing was written." });
   return passphrase;
 }

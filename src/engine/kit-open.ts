@@ -5,13 +5,13 @@ import { ColdkeepError } from "../errors.ts";
 import { formatKitSecrets, type Kit, parseKitSecrets } from "../format/kit.ts";
 
 /**
- * The kit with its sealed secrets at hand: for use, never to be written. `passphrase` is asked only where something is sealed.
+ * The kit with its sealed secrets at hand: for use, never to be written.
  * Throws E_KIT for a wrong passphrase and a damaged part.
  */
-export async function openKit(kit: Kit, passphrase: () => Promise<string>): Promise<Kit> {
+export async function openKit(kit: Kit, passphrase: string): Promise<Kit> {
   const { sealed, ...open } = kit;
   if (sealed === undefined) return open;
-  const secrets = parseKitSecrets(await openText(sealed.armored, await passphrase()));
+  const secrets = parseKitSecrets(await openText(sealed.armored, passphrase));
   const identities = [...new Set([...open.identities, ...secrets.identities])];
   const operatorKey = open.operatorKey ?? secrets.operatorKey;
   const found = await recipientsOf(secrets.identities);

@@ -15,10 +15,12 @@ import { CatalogReader } from "./catalog-reader.ts";
 import { EarlyListings } from "./early-listings.ts";
 import type { Emit } from "./events.ts";
 import { readHostSetup, regionSpecs } from "./host-setup.ts";
-import { loadManifest, newerUnknown, surveyHost, surveyNewest, type Manifest, type Survey } from "./manifests.ts";
+import { loadManifest, type Manifest } from "./manifests.ts";
+import { newerUnknown, surveyHost, surveyNewest, type Survey } from "./survey.ts";
 import { ObjectSource, SealedReader } from "./object-source.ts";
+import { tellRecordFaults } from "./records.ts";
 import { closeRegions, openRegions, reachableRegions, readerSpec, readMarker, type Region, type RegionSpec } from "./region.ts";
-import { pinnedHosts, type Trust } from "./trust.ts";
+import { pinnedHosts, RevokedFault, type Trust } from "./trust.ts";
 
 /** Who says which regions there are and whom to trust. */
 export type Authority =
@@ -69,7 +71,7 @@ type Early = { host: string; listings: EarlyListings };
 function askEarly(order: ReadingOrder, trust: Trust, regions: readonly Region[], closing: AbortSignal): Early | undefined {
   const host = hostOf(order, trust);
   if (host === undefined || !isHostLabel(host)) return undefined;
-  return { host, listings: new EarlyListings(regions, host, AbortSignal.any([order.signal, closing]), ["archive"]) };
+  return { host, listings: new EarlyListings(regions, host, AbortSignal.any([order.signal, closing]), ["archive", "record"]) };
 }
 
 /** How long regions may take once another has answered: whoever reads needs one. */
@@ -150,6 +152,7 @@ export class OpenVault {
     const survey = await surveyHost(this.reachable, host, this.trust, "archive", signal, early);
     for (const { error } of survey.lost) emit({ kind: "warning", message: messageOf(error), hint: error instanceof ColdkeepError ? error.hint : undefined });
     for (const { region, fault } of survey.faulty) emit({ kind: "warning", message: `region "${region}": ${fault.message}`, hint: fault.hint });
+    tellRecordFaults(survey.recordFaults, emit);
     for (const finding of chainFindings(survey.archives)) emit({ kind: "warning", message: finding.message });
     return survey;
   }
@@ -162,6 +165,8 @@ export class OpenVault {
   /** The archive asked for: an id, the start of one, or the latest. Throws E_NOT_FOUND, E_SIGNER. */
   choose(survey: Survey, wanted: string | undefined): SeenArchive {
     if (wanted !== undefined && wanted !== "latest") {
+      const voided = survey.faulty.find(({ id, fault }) => fault instanceof RevokedFault && id.startsWith(wanted.toLowerCase()));
+      if (voided !== undefined && !survey.archives.some(({ header }) => header.id.startsWith(wanted.toLowerCase()))) throw new ColdkeepError("E_SIGNER", voided.fault.message, { hint: voided.fault.hint });
       const id = findId(wanted, survey.archives.map(({ header }) => header.id), "archive");
       const found = survey.archives.find(({ header }) => header.id === id);
       if (found !== undefined) return found;

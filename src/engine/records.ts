@@ -6,6 +6,7 @@ import { objectKey } from "../format/object-key.ts";
 import { encodeRecord, parseRecord, RECORD_BYTES_MAX, RECORD_LINE_BYTES_MAX, type KnownRecord, type VaultRecord } from "../format/record.ts";
 import { signedMessage, splitSigned } from "../format/signed-text.ts";
 import { FORMAT_VERSION } from "../format/vault-marker.ts";
+import type { EarlyListings } from "./early-listings.ts";
 import type { Emit } from "./events.ts";
 import { askEach, eachOf, listObjects, type LostRegion } from "./manifests.ts";
 import type { Region } from "./region.ts";
@@ -31,10 +32,14 @@ export function verifyRecord(bytes: Buffer, expected: { host: string; id: string
   return parsed;
 }
 
-/** The valid records of a host, oldest first; others are told and left out. Throws StoreError when no region answers, E_INTERRUPTED. */
-export async function readRecords(regions: readonly Region[], host: string, trust: Trust, emit: Emit, signal: AbortSignal): Promise<VaultRecord[]> {
+/** What lies among the records of a region and is none that counts. */
+export type RecordFault = { region: string; message: string; hint: string | undefined };
+
+/** The valid records of a host, oldest first, and what is wrong with others. Throws StoreError when no region answers, E_INTERRUPTED. */
+export async function findRecords(regions: readonly Region[], host: string, trust: Trust, signal?: AbortSignal, early?: EarlyListings): Promise<{ records: VaultRecord[]; faults: RecordFault[] }> {
   const lost: LostRegion[] = [];
-  const listings = await askEach(regions, (region) => listObjects(region, host, "record", signal), lost, signal);
+  const faults: RecordFault[] = [];
+  const listings = await askEach(regions, (region) => early?.get(region, "record") ?? listObjects(region, host, "record", signal), lost, signal);
   if (listings.length === 0 && lost[0] !== undefined) throw lost[0].error;
   const ids = [...new Set(listings.flatMap(({ answer }) => [...answer.keys()]))].toSorted();
   const found = new Map<string, VaultRecord>();
@@ -45,12 +50,23 @@ export async function readRecords(regions: readonly Region[], host: string, trus
         found.set(id, verifyRecord(bytes, { host, id }, trust));
         return;
       } catch (error) {
-        signal.throwIfAborted();
-        emit({ kind: "warning", message: `region "${region.name}": ${messageOf(error)}`, hint: error instanceof ColdkeepError ? error.hint : undefined });
+        signal?.throwIfAborted();
+        faults.push({ region: region.name, message: messageOf(error), hint: error instanceof ColdkeepError ? error.hint : undefined });
       }
     }
   });
-  return ids.flatMap((id) => found.get(id) ?? []);
+  return { records: ids.flatMap((id) => found.get(id) ?? []), faults };
+}
+
+export function tellRecordFaults(faults: readonly RecordFault[], emit: Emit): void {
+  for (const { region, message, hint } of faults) emit({ kind: "warning", message: `region "${region}": ${message}`, hint });
+}
+
+/** As `findRecords`; what is wrong is told. */
+export async function readRecords(regions: readonly Region[], host: string, trust: Trust, emit: Emit, signal: AbortSignal): Promise<VaultRecord[]> {
+  const { records, faults } = await findRecords(regions, host, trust, signal);
+  tellRecordFaults(faults, emit);
+  return records;
 }
 
 type Unsigned<R> = R extends KnownRecord ? Omit<R, "type" | "format" | "signer"> : never;

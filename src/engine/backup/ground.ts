@@ -1,11 +1,14 @@
 /** Everything a run finds out and checks before it reads a source: the ground it stands on. */
 import { mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { recipientOf } from "../../codec/age-keys.ts";
+import { formatPublicKey } from "../../codec/signer.ts";
 import { hasChainBegun } from "../../config/keys.ts";
 import type { LoadedConfig } from "../../config/load.ts";
 import { ColdkeepError, messageOf } from "../../errors.ts";
 import type { SegmentReference } from "../../format/catalog-root.ts";
 import { usualOf, type Usual } from "../../format/usual.ts";
+import { revokedSigners } from "../../policy/revocation.ts";
 import { CatalogCache } from "../../state/catalog-cache.ts";
 import { ContentIndex } from "../../state/content-index.ts";
 import type { RunState } from "../../state/run-state.ts";
@@ -16,8 +19,10 @@ import type { Emit } from "../events.ts";
 import { readHostSetup, refuseIdentities, regionSpecs, type HostSetup } from "../host-setup.ts";
 import { indexCatalog } from "../index-catalog.ts";
 import { warnOfKit } from "../kit-note.ts";
-import { loadManifest, surveyHost, type LostRegion, type Manifest, type Survey } from "../manifests.ts";
+import { loadManifest, type LostRegion, type Manifest } from "../manifests.ts";
+import { surveyHost, type Survey } from "../survey.ts";
 import { ObjectSource, SealedReader } from "../object-source.ts";
+import { tellRecordFaults } from "../records.ts";
 import { closeRegions, openRegions, reachableRegions, type Region } from "../region.ts";
 import { collectKnown, newCheckpoints, reusableObjects, type Reusable } from "./base.ts";
 import { catchUp } from "./catch-up.ts";
@@ -84,6 +89,8 @@ async function surveyGround(order: BackupOrder, setup: HostSetup, state: RunStat
   const early = new EarlyListings(regions, config.host, signal);
   const answering = await reachableRegions(regions, config.vault, emit, signal);
   const survey = await surveyHost(answering, config.host, setup.trust, "archive", signal, early);
+  tellRecordFaults(survey.recordFaults, emit);
+  refuseRevoked(survey, setup);
   const surveyed = withoutLost(answering, survey.lost, emit);
   const allAnswer = surveyed.length === regions.length;
   const end = checkChain(survey, state, setup.keys.writer, order, allAnswer);
@@ -103,6 +110,14 @@ async function surveyGround(order: BackupOrder, setup: HostSetup, state: RunStat
   const reachable = withoutLost(surveyed, lost, emit);
   if (!order.dryRun && reachable.length === regions.length) state.forgetObjects(reusable.gone);
   return { setup, regions, reachable, state, cache, spoolDir: paths.spool, end, base, reusable, recipients };
+}
+
+/** What a revoked signer signs now, no reader takes. Throws E_SIGNER. */
+function refuseRevoked({ records }: Survey, { signer, keysDir }: HostSetup): void {
+  if (!revokedSigners(records).has(formatPublicKey(signer.publicKey))) return;
+  throw new ColdkeepError("E_SIGNER", "the signer of this host was revoked: no reader would take an archive that it signs", {
+    hint: `Move ${join(keysDir, "signer.key")} away, run \`coldkeep init\` for a new one, and pin it with \`coldkeep signer trust\`; docs/guide/keys.md has every step.`,
+  });
 }
 
 /** Leaves regions out that failed while they were asked. Throws E_REGION when none is left. */
