@@ -44,10 +44,11 @@ export class Questions {
   }
 
   /**
-   * The next line as it was typed, which does not show on the terminal. `interrupt` is called for Ctrl-C, which is a key here.
+   * The next line as it was typed, which does not show on the terminal; `show` puts the question there, once nothing shows any
+   * more. `interrupt` is called for Ctrl-C, which is a key here.
    * Throws as `answer`.
    */
-  async secret(signal: AbortSignal, interrupt: () => void): Promise<string> {
+  async secret(show: () => void, signal: AbortSignal, interrupt: () => void): Promise<string> {
     signal.throwIfAborted();
     this.#interface?.close();
     this.#interface = this.#lines = undefined;
@@ -67,8 +68,10 @@ export class Questions {
     const stop = (): void => typed.reject(signal.reason);
     signal.addEventListener("abort", stop, { once: true });
     input.setRawMode?.(true);
-    input.on("data", take).on("end", leave);
+    // A stream that was paused stays so for a new listener.
+    input.on("data", take).on("end", leave).resume();
     try {
+      show();
       take("");
       return await typed.promise;
     } finally {

@@ -130,9 +130,9 @@ export class ProcessTerminal implements Terminal {
   async askSecret(question: string, signal: AbortSignal): Promise<string> {
     const { questions, stderr, secrets } = this.#options;
     if (questions === undefined) throw new ColdkeepError("E_INTERNAL", "a secret was asked for where nobody can answer");
-    stderr.write(`${printable(secrets.without(question))} `);
+    const show = (): void => void stderr.write(`${printable(secrets.without(question))} `);
     try {
-      return await questions.secret(signal, () => process.kill(process.pid, "SIGINT"));
+      return await questions.secret(show, signal, () => process.kill(process.pid, "SIGINT"));
     } finally {
       // Enter was not shown either.
       stderr.write("\n");
