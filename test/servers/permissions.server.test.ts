@@ -83,6 +83,14 @@ describe("with the host's keys", () => {
     await host.run(["state", "rebuild", "--config", host.config], 0, asHost());
   }, 120_000);
 
+  test("a region that lost objects is brought up to date", async () => {
+    const { archive } = await host.backup<{ archive: string }>(0, asHost());
+    const { key } = await volume("plain");
+    for (const gone of [`vault/hosts/web1/archives/${archive}.manifest`, key]) await client("pruner").removeObject("plain", gone);
+    await host.backup(0, asHost());
+    await host.run(["verify", "--all", "--config", host.config], 0, asHost());
+  }, 120_000);
+
   test.each(BUCKETS)("nothing else: bucket %s", async (bucket) => {
     const intruder = client("host");
     const { key, versionId } = await volume(bucket);
@@ -146,7 +154,7 @@ test("with the pruner's keys: deletes objects and versions, and writes records o
   await pruner.putObject("versioned", "vault/hosts/web1/records/x", "a record");
   const { key, versionId } = await volume("versioned");
   await pruner.removeObject("versioned", key, { versionId });
-  await expect(pruner.statObject("versioned", key, { versionId })).rejects.toMatchObject({ code: "NotFound" });
+  await expect(owner().statObject("versioned", key, { versionId })).rejects.toMatchObject({ code: "NotFound" });
   const plain = await volume("plain");
   await pruner.removeObject("plain", plain.key);
   await expect(volume("plain").then(({ key: left }) => left === plain.key)).resolves.toBe(false);
