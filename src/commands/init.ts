@@ -71,5 +71,6 @@ function tell({ terminal }: CommandContext, report: InitReport, isLocal: boolean
     terminal.say(`kit: ${report.kitWritten}`);
     if (report.kitHoldsIdentity) terminal.warn("the kit holds the only key to the archives", `Move ${report.kitWritten} off this host, and keep a second copy.`);
   }
+  if (report.recipients.length === 1) terminal.warn("a single identity opens the archives: when it is lost, so are they", "Make a second one elsewhere with `coldkeep key new --kit FILE --to FILE`, and add its recipient to the configuration.");
   terminal.say(`next: ${isLocal ? "edit the regions, then " : ""}\`coldkeep backup --dry-run\``);
 }

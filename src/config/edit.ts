@@ -1,5 +1,5 @@
 /** Changes to the text of a configuration that leave the rest as a person wrote it, comments and all. */
-import { isMap, isScalar, isSeq, parseDocument, type Scalar, type YAMLSeq } from "yaml";
+import { isMap, isScalar, isSeq, parseDocument, type YAMLSeq } from "yaml";
 import { ColdkeepError } from "../errors.ts";
 import { type PinnedSigner, signerLine } from "../format/kit.ts";
 import { parseConfig } from "./parse.ts";
@@ -11,7 +11,7 @@ type Splice = { from: number; to: number; text: string };
 /** The text with one recipient in another's place. `path` is for messages. Throws E_CONFIG where the text is written in a way that this cannot change. */
 export function replaceRecipient(text: string, path: string, old: string, fresh: string): string {
   const item = listOf(text, "recipients")?.items.find((each) => isScalar(each) && String(each.value).trim() === old);
-  const range = isScalar(item) ? (item as Scalar).range : undefined;
+  const range = isScalar(item) ? item.range : undefined;
   const splice = range ? { from: range[0], to: range[1], text: JSON.stringify(fresh) } : null;
   const expected = parseConfig(text, path).recipients.map((each) => (each === old ? fresh : each));
   return apply(text, path, splice, ({ recipients }) => isSame(recipients, expected), `Put "${fresh}" in place of "${old}" under recipients: yourself.`);
@@ -30,7 +30,7 @@ function signerSplice(text: string, quoted: string): Splice | null {
   if (list === undefined) return { from: text.length, to: text.length, text: `${text.endsWith("\n") ? "" : "\n"}\nsigners:\n  - ${quoted}\n` };
   if (!list.range) return null;
   if (list.flow === true) return { from: list.range[0] + 1, to: list.range[0] + 1, text: first === undefined ? quoted : `${quoted}, ` };
-  const start = isScalar(first) ? (first as Scalar).range?.[0] : undefined;
+  const start = isScalar(first) ? first.range?.[0] : undefined;
   if (start === undefined) return null;
   const lineStart = text.lastIndexOf("\n", start - 1) + 1;
   return { from: lineStart, to: lineStart, text: `${text.slice(lineStart, start)}${quoted}\n` };

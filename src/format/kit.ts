@@ -320,7 +320,7 @@ function explainSecret({ identities, sealed }: Kit): string[] {
 
 function explanation(kit: Kit, about: KitNotes): string[] {
   return [
-    `Written ${about.createdAt} by \`coldkeep init\`.`,
+    `Written ${about.createdAt} by coldkeep.`,
     "",
     "KEEP THIS FILE, AND KEEP IT OFF THE SERVER.",
     ...explainSecret(kit),

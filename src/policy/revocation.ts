@@ -16,7 +16,7 @@ function linksOf(archives: readonly SeenArchive[], records: readonly VaultRecord
 /** `last` and every manifest it follows, as far as that can be proven. */
 function ancestry(last: string, links: Links): ReadonlySet<string> {
   const found = new Set<string>();
-  for (let at: string | null | undefined = last; at != null && !found.has(at); at = links.get(at)) found.add(at);
+  for (let at = last; at !== "" && !found.has(at); at = links.get(at) ?? "") found.add(at);
   return found;
 }
 
