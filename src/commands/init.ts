@@ -50,6 +50,8 @@ export async function run(context: CommandContext, _args: readonly string[], opt
   const isLocal = !report.unchanged && JSON.stringify(order.regions) === JSON.stringify(localRegions(order.stateDir));
   if (terminal.wantsJson) terminal.json({ ...report });
   else tell(context, report, isLocal);
+  const isChosen = report.kitHoldsIdentity || order.recipients.length > 0;
+  if (isChosen && report.recipients.length === 1) terminal.warn("a single identity opens the archives: when it is lost, so are they", "Make a second one elsewhere with `coldkeep key new --kit FILE --to FILE`, and add its recipient to the configuration.");
   if (isLocal) terminal.warn("both regions are directories on this machine: that is no off-site copy", "Give --region NAME=URL for places elsewhere, or edit the configuration.");
   return EXIT.done;
 }
@@ -71,6 +73,5 @@ function tell({ terminal }: CommandContext, report: InitReport, isLocal: boolean
     terminal.say(`kit: ${report.kitWritten}`);
     if (report.kitHoldsIdentity) terminal.warn("the kit holds the only key to the archives", `Move ${report.kitWritten} off this host, and keep a second copy.`);
   }
-  if (report.recipients.length === 1) terminal.warn("a single identity opens the archives: when it is lost, so are they", "Make a second one elsewhere with `coldkeep key new --kit FILE --to FILE`, and add its recipient to the configuration.");
   terminal.say(`next: ${isLocal ? "edit the regions, then " : ""}\`coldkeep backup --dry-run\``);
 }
