@@ -52,6 +52,19 @@ function deadLinks(path: string): string[] {
   });
 }
 
+/** `program/signer: is revoked` of the threat model → whether a test file has one of that name. */
+function isTest(claim: string): boolean {
+  const [, file = "", name = ""] = /^([a-z/-]+): (.*)$/.exec(claim) ?? [];
+  const found = [`test/${file}.test.ts`, `test/${file}.server.test.ts`].find((path) => existsSync(join(root, path)));
+  return found !== undefined && ["test", "describe"].some((word) => new RegExp(`\\b${word}(?:\\.\\w+)*\\(?[^\n]*"${RegExp.escape(name)}`).test(read(found)));
+}
+
+test("every test that the threat model names is there", () => {
+  const claims = [...read("docs/threat-model.md").matchAll(/`([a-z]+\/[a-z-]+: [^`]*)`/g)].map((match) => match[1] ?? "");
+  expect(claims.length).toBeGreaterThan(30);
+  expect(claims.filter((claim) => !isTest(claim))).toEqual([]);
+});
+
 const GLOBAL_FLAGS = ["--version", "--quiet", "--verbose", "--debug", "--help"];
 
 function verbOf(words: readonly string[]): Command | undefined {

@@ -129,6 +129,18 @@ export class ProcessTerminal implements Terminal {
     return questions.answer(signal);
   }
 
+  async askSecret(question: string, signal: AbortSignal): Promise<string> {
+    const { questions, stderr, secrets } = this.#options;
+    if (questions === undefined) throw new ColdkeepError("E_INTERNAL", "a secret was asked for where nobody can answer");
+    const show = (): void => void stderr.write(`${printable(secrets.without(question))} `);
+    try {
+      return await questions.secret(show, signal, () => process.kill(process.pid, "SIGINT"));
+    } finally {
+      // Enter was not shown either.
+      stderr.write("\n");
+    }
+  }
+
   progress(text: string): void {
     this.#progress?.update(printable(this.#options.secrets.without(text)));
   }

@@ -5,7 +5,7 @@ import { EXIT, type ExitStatus } from "../errors.ts";
 import type { CommandContext } from "./command.ts";
 import { pathField } from "./entry-text.ts";
 import { LinePrinter } from "./line-printer.ts";
-import { openVault } from "./open.ts";
+import { openSealedVault } from "./open.ts";
 import { printable } from "./printable.ts";
 import type { DiffOptions } from "./verb-options.ts";
 
@@ -26,7 +26,7 @@ function lineOf(difference: Difference): string {
 
 export async function run(context: CommandContext, _args: readonly string[], options: DiffOptions): Promise<ExitStatus> {
   const { terminal, signal } = context;
-  using vault = await openVault(context, options);
+  using vault = await openSealedVault(context, options);
   const survey = await vault.survey(vault.host());
   const [from, to] = [vault.choose(survey, options.archive), vault.choose(survey, options.with)];
   const open = async (seen: typeof from) => vault.catalog(seen, await loadManifest(vault.reachable, seen, vault.trust));

@@ -6,7 +6,7 @@ import { isWithin } from "../format/entry-path.ts";
 import type { CommandContext } from "./command.ts";
 import { entryDocument, longLine } from "./entry-text.ts";
 import { LinePrinter } from "./line-printer.ts";
-import { openVault } from "./open.ts";
+import { openSealedVault } from "./open.ts";
 import { printable } from "./printable.ts";
 import type { FilesOptions } from "./verb-options.ts";
 
@@ -34,7 +34,7 @@ async function* entriesBelow(catalog: CatalogReader, path: string): AsyncGenerat
 export async function run(context: CommandContext, args: readonly string[], options: FilesOptions): Promise<ExitStatus> {
   const { terminal, signal } = context;
   const path = wantedPath(args[0]);
-  using vault = await openVault(context, options);
+  using vault = await openSealedVault(context, options);
   const { seen, manifest } = await vault.archive(options.archive);
   const catalog = await vault.catalog(seen, manifest);
   const printer = new LinePrinter(terminal);

@@ -1,17 +1,16 @@
 /** `coldkeep host …`: what an operator says of a host. */
-import { resolve } from "node:path";
-import { readKitFile } from "../config/kit-file.ts";
 import { type Authority, OpenVault } from "../engine/open-vault.ts";
 import { recordSigner } from "../engine/record-signer.ts";
 import { retireHost } from "../engine/retire.ts";
-import { ColdkeepError, EXIT, type ExitStatus } from "../errors.ts";
+import { EXIT, type ExitStatus } from "../errors.ts";
 import type { CommandContext } from "./command.ts";
 import { emitTo } from "./emit.ts";
+import { openKitAt } from "./passphrase.ts";
 import type { HostRetireOptions } from "./verb-options.ts";
 
-export async function runRetire({ terminal, cwd, signal }: CommandContext, [host = ""]: readonly string[], options: HostRetireOptions): Promise<ExitStatus> {
-  const kit = readKitFile(resolve(cwd, options.kit));
-  if (kit === null) throw new ColdkeepError("E_KIT", `there is no kit ${options.kit}`, { hint: "Give the file that `coldkeep init` wrote with --kit." });
+export async function runRetire(context: CommandContext, [host = ""]: readonly string[], options: HostRetireOptions): Promise<ExitStatus> {
+  const { terminal, signal } = context;
+  const kit = await openKitAt(context, options.kit, options);
   const emit = emitTo(terminal);
   const authority: Authority = { kind: "kit", kit };
   const signer = recordSigner(authority);

@@ -50,6 +50,8 @@ export async function run(context: CommandContext, _args: readonly string[], opt
   const isLocal = !report.unchanged && JSON.stringify(order.regions) === JSON.stringify(localRegions(order.stateDir));
   if (terminal.wantsJson) terminal.json({ ...report });
   else tell(context, report, isLocal);
+  const isChosen = report.kitHoldsIdentity || order.recipients.length > 0;
+  if (isChosen && report.recipients.length === 1) terminal.warn("a single identity opens the archives: when it is lost, so are they", "Make a second one elsewhere with `coldkeep key new --kit FILE --to FILE`, and add its recipient to the configuration.");
   if (isLocal) terminal.warn("both regions are directories on this machine: that is no off-site copy", "Give --region NAME=URL for places elsewhere, or edit the configuration.");
   return EXIT.done;
 }
@@ -57,6 +59,7 @@ export async function run(context: CommandContext, _args: readonly string[], opt
 function tell({ terminal }: CommandContext, report: InitReport, isLocal: boolean): void {
   if (report.unchanged) {
     terminal.say(`already set up: ${report.config}`);
+    if (report.signerMade) terminal.warn("keys of this host were made anew: no kit trusts them yet", `Run where the kit is kept: coldkeep signer trust ${report.signerLine} --kit FILE.`);
     return;
   }
   terminal.say(`${report.joined ? "joined" : "made"} vault ${report.vault} as host ${report.host}`);

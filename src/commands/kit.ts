@@ -1,7 +1,7 @@
 /** `coldkeep kit …`: printing the kit, adding to it, and proving that it opens the archives. */
 import { resolve } from "node:path";
 import { checkKitFor, type KitCheck } from "../engine/kit-check.ts";
-import { addSigner, findCredentials, requireKit } from "../engine/kit-edit.ts";
+import { addSigner, findCredentials, protectKit } from "../engine/kit-edit.ts";
 import { writePage } from "../engine/new-page.ts";
 import { OpenVault } from "../engine/open-vault.ts";
 import { ColdkeepError, EXIT, type ExitStatus } from "../errors.ts";
@@ -9,13 +9,14 @@ import { formatKit, parseSignerLine, signerLine } from "../format/kit.ts";
 import { formatLocalTime } from "../units.ts";
 import type { CommandContext } from "./command.ts";
 import { emitTo } from "./emit.ts";
+import { newPassphrase, openKitAt, requireKitAt, unsealed } from "./passphrase.ts";
 import { printable } from "./printable.ts";
-import type { KitAddSignerOptions, KitCheckOptions, KitPrintOptions } from "./verb-options.ts";
+import type { KitAddSignerOptions, KitCheckOptions, KitPrintOptions, KitProtectOptions } from "./verb-options.ts";
 
 export async function runPrint(context: CommandContext, _args: readonly string[], options: KitPrintOptions): Promise<ExitStatus> {
   const { terminal, cwd } = context;
   const { kitHtml, kitText } = await import("../engine/kit-page.ts");
-  const kit = requireKit(resolve(cwd, options.kit));
+  const kit = requireKitAt(context, options.kit);
   const full = options.withReadCredentials ? { ...kit, credentials: await findCredentials(kit) } : kit;
   const createdAt = new Date(context.now()).toISOString();
   const text = formatKit(full, { createdAt });
@@ -37,9 +38,21 @@ export async function runAddSigner(context: CommandContext, args: readonly strin
   return EXIT.done;
 }
 
+export async function runProtect(context: CommandContext, _args: readonly string[], options: KitProtectOptions): Promise<ExitStatus> {
+  const { terminal, cwd } = context;
+  const before = requireKitAt(context, options.kit);
+  const kit = await unsealed(context, before, options);
+  const passphrase = await newPassphrase(context, { protect: true, newPassphraseFile: options.newPassphraseFile });
+  await protectKit(resolve(cwd, options.kit), kit, passphrase ?? "", new Date(context.now()));
+  const changed = before.sealed !== undefined;
+  if (terminal.wantsJson) terminal.json({ kit: options.kit, changed });
+  else terminal.say(`${options.kit} is protected by ${changed ? "the new" : "a"} passphrase now; copies made before are as they were: print it again, and destroy them`);
+  return EXIT.done;
+}
+
 export async function runCheck(context: CommandContext, _args: readonly string[], options: KitCheckOptions): Promise<ExitStatus> {
-  const { terminal, signal, cwd } = context;
-  const kit = requireKit(resolve(cwd, options.kit));
+  const { terminal, signal } = context;
+  const kit = await openKitAt(context, options.kit, options);
   using vault = await OpenVault.open({ authority: { kind: "kit", kit }, region: options.region, emit: emitTo(terminal), signal });
   const hosts = vault.hosts();
   if (hosts.length === 0) throw new ColdkeepError("E_KIT", "the kit trusts no host", { hint: "Add a host's signer line with `coldkeep kit add-signer`." });

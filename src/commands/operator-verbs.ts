@@ -1,11 +1,12 @@
 /** The verbs of whoever holds the kit: what archives stay, the kit itself, the hosts of the vault, the program on its way to a bare machine. */
 import { ColdkeepError, EXIT } from "../errors.ts";
 import { type Command, type CommandGroup, defineCommand, type ExitCodes } from "./command.ts";
+import { keyVerbs, signerVerbs } from "./key-verbs.ts";
 import * as options from "./verb-options.ts";
 
 /** `common` may end any verb; `notTrusted` says what exit 5 means where signatures are checked. */
 export function operatorVerbs(common: ExitCodes, notTrusted: string): (Command | CommandGroup)[] {
-  return [...retentionVerbs(common, notTrusted), kitVerbs(common), hostVerbs(common, notTrusted), publishProgram(common)];
+  return [...retentionVerbs(common, notTrusted), kitVerbs(common), keyVerbs(common, notTrusted), signerVerbs(common, notTrusted), hostVerbs(common, notTrusted), publishProgram(common)];
 }
 
 const SIGNING_CONFLICTS = [["config", "kit"]] as const;
@@ -99,6 +100,17 @@ function kitVerbs(common: ExitCodes): CommandGroup {
           ["coldkeep kit check --kit coldkeep-kit.txt --region north --json", "that one region alone would do"],
         ],
         load: async () => ({ run: (await import("./kit.ts")).runCheck }),
+      }),
+      defineCommand({
+        name: "protect",
+        summary: "put the kit's secrets under a passphrase, or under another one",
+        options: options.KIT_PROTECT_OPTIONS,
+        exitCodes: { [EXIT.done]: "protected", ...common, [EXIT.refused]: "refused: the kit is open to others" },
+        examples: [
+          ["coldkeep kit protect --kit coldkeep-kit.txt", "asks for a passphrase; regions and signers stay readable"],
+          ["coldkeep kit protect --kit coldkeep-kit.txt --new-passphrase-file <(pass show coldkeep)", "from a password manager"],
+        ],
+        load: async () => ({ run: (await import("./kit.ts")).runProtect }),
       }),
     ],
   };

@@ -4,7 +4,7 @@ import { runRestore, type RestoreReport } from "../engine/restore/run.ts";
 import { formatDuration, formatSize } from "../units.ts";
 import type { CommandContext } from "./command.ts";
 import { emitTo } from "./emit.ts";
-import { openVault } from "./open.ts";
+import { openSealedVault } from "./open.ts";
 import type { Outcome } from "./outcome.ts";
 import type { RestoreOptions } from "./verb-options.ts";
 
@@ -17,7 +17,7 @@ function entryPath(given: string): string {
 
 export async function run(context: CommandContext, args: readonly string[], options: RestoreOptions): Promise<Outcome> {
   const { terminal, signal } = context;
-  using vault = await openVault(context, options);
+  using vault = await openSealedVault(context, options);
   const report = await runRestore({
     vault,
     archive: options.archive,

@@ -4,7 +4,8 @@ import { EXIT, type ExitStatus } from "../errors.ts";
 import { formatDuration, formatLocalTime, formatSize } from "../units.ts";
 import type { CommandContext } from "./command.ts";
 import { regionsText } from "./list.ts";
-import { openVault } from "./open.ts";
+import { openSealedVault, openVault } from "./open.ts";
+import { canOpen, requireKitAt } from "./passphrase.ts";
 import { printable } from "./printable.ts";
 import type { ShowOptions } from "./verb-options.ts";
 
@@ -13,7 +14,9 @@ const LISTED_MAX = 1000;
 
 export async function run(context: CommandContext, _args: readonly string[], options: ShowOptions): Promise<ExitStatus> {
   const { terminal } = context;
-  using vault = await openVault(context, options);
+  // The facts of the manifest need no identity.
+  const opens = options.kit === undefined || canOpen(context, requireKitAt(context, options.kit), options);
+  using vault = await (opens ? openSealedVault(context, options) : openVault(context, options));
   const facts = await readArchiveFacts(vault, options.archive);
   if (terminal.wantsJson) terminal.json(documentOf(facts));
   else terminal.data([...describeHeader(facts), ...(facts.catalog === null ? [] : describeCatalog(facts.catalog)), row("receipt", facts.receipt)].join("\n"));

@@ -47,6 +47,8 @@ export type Terminal = {
    * Throws E_INTERRUPTED at the end of the input, and the signal's reason.
    */
   ask(question: string, signal: AbortSignal): Promise<string>;
+  /** The same for a secret, which does not show while it is typed and is taken as it is, blanks included. */
+  askSecret(question: string, signal: AbortSignal): Promise<string>;
   /** Replaces the progress line; shown on a terminal only, never with `-q` or `--json`. */
   progress(text: string): void;
   /** The end of a failed run: on stderr, and with `--json` as the one document, where none was printed yet. */

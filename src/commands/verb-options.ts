@@ -22,6 +22,10 @@ export const READING = {
   json: JSON_FLAG,
 } as const;
 
+export const PASSPHRASE_FILE = text("FILE", "file with the kit's passphrase, mode 0600, or /dev/fd/N (else COLDKEEP_PASSPHRASE, else it is asked)");
+/** For what a kit's identity opens. */
+const OPENING = { ...READING, passphraseFile: PASSPHRASE_FILE } as const;
+
 export const INIT_OPTIONS = {
   host: text("LABEL", "this host's label in the vault (default: its host name)"),
   region: list("NAME=URL", "a place for a full copy: file:///path or s3://bucket/prefix?endpoint=…"),
@@ -43,9 +47,9 @@ export const BACKUP_OPTIONS = {
 } as const;
 
 export const LIST_OPTIONS = READING;
-export const FILES_OPTIONS = { ...READING, archive: ARCHIVE, long: flag("with mode, owner, size and time") } as const;
-export const SHOW_OPTIONS = { ...READING, archive: ARCHIVE } as const;
-export const DIFF_OPTIONS = { ...READING, archive: requiredText("A", "archive to start from"), with: requiredText("B", "archive to compare it with") } as const;
+export const FILES_OPTIONS = { ...OPENING, archive: ARCHIVE, long: flag("with mode, owner, size and time") } as const;
+export const SHOW_OPTIONS = { ...OPENING, archive: ARCHIVE } as const;
+export const DIFF_OPTIONS = { ...OPENING, archive: requiredText("A", "archive to start from"), with: requiredText("B", "archive to compare it with") } as const;
 
 /** Milliseconds of `26h`. */
 function durationMs(value: string): number | undefined {
@@ -64,7 +68,7 @@ function percent(value: string): number | undefined {
 }
 
 export const VERIFY_OPTIONS = {
-  ...READING,
+  ...OPENING,
   archive: ARCHIVE,
   all: flag("every archive, not only the latest"),
   level: choice(["presence", "checksum", "content"], "checksum", "how deep: sizes, digests of stored bytes, or decrypted content (needs the kit)"),
@@ -72,7 +76,7 @@ export const VERIFY_OPTIONS = {
 } as const;
 
 export const RESTORE_OPTIONS = {
-  ...READING,
+  ...OPENING,
   archive: ARCHIVE,
   to: requiredText("DIR", "directory under which everything lands with its full path"),
   merge: flag("go into a directory that is not empty: overwrite what differs, delete nothing"),
@@ -101,6 +105,7 @@ export const REPORT_OPTIONS = {
 } as const;
 export const HOST_RETIRE_OPTIONS = {
   kit: requiredText("FILE", "kit that holds the operator's key"),
+  passphraseFile: PASSPHRASE_FILE,
   reason: text("TEXT", "why, for those who read the record"),
   json: JSON_FLAG,
 } as const;
@@ -137,7 +142,47 @@ export const KIT_PRINT_OPTIONS = {
   withReadCredentials: flag("with the keys this machine has for the regions: give keys that can only read"),
 } as const;
 export const KIT_ADD_SIGNER_OPTIONS = { kit: KIT, json: JSON_FLAG } as const;
-export const KIT_CHECK_OPTIONS = { kit: KIT, region: text("NAME", "in this region only"), json: JSON_FLAG } as const;
+export const KIT_CHECK_OPTIONS = { kit: KIT, passphraseFile: PASSPHRASE_FILE, region: text("NAME", "in this region only"), json: JSON_FLAG } as const;
+const NEW_PASSPHRASE = {
+  protect: flag("protect what is written with a passphrase, asked on the terminal"),
+  newPassphraseFile: text("FILE", "the same with the passphrase from a file of mode 0600, or /dev/fd/N"),
+} as const;
+export const KIT_PROTECT_OPTIONS = { kit: KIT, passphraseFile: PASSPHRASE_FILE, newPassphraseFile: NEW_PASSPHRASE.newPassphraseFile, json: JSON_FLAG } as const;
+const RECIPIENTS_FROM = { config: CONFIG, kit: text("FILE", "kit file") } as const;
+export const KEY_NEW_OPTIONS = {
+  to: requiredText("FILE", "new file for the identity, which only you can read"),
+  kit: text("FILE", "write a kit of the same vault as this one, in place of a bare identity file"),
+  config: text("FILE", "write a kit of this host's vault, in place of a bare identity file"),
+  pq: flag("a post-quantum identity, age1pq1…, for a vault where all recipients are (age 1.3 on)"),
+  ...NEW_PASSPHRASE,
+  json: JSON_FLAG,
+} as const;
+export const KEY_SHOW_OPTIONS = { ...RECIPIENTS_FROM, json: JSON_FLAG } as const;
+export const KEY_CHECK_OPTIONS = { kit: KIT, passphraseFile: PASSPHRASE_FILE, config: text("FILE", "also say which of this configuration's recipients the kit holds"), region: text("NAME", "in this region only"), json: JSON_FLAG } as const;
+export const KEY_ROTATE_OPTIONS = {
+  kit: text("FILE", "kit as it is now"),
+  to: text("FILE", "new kit, with the new identity and the old ones"),
+  recipient: text("age1…", "in place of a kit: a recipient made elsewhere, for this host's configuration"),
+  replaces: text("age1…", "the recipient it takes the place of, where there are several"),
+  passphraseFile: PASSPHRASE_FILE,
+  ...NEW_PASSPHRASE,
+  config: CONFIG,
+  json: JSON_FLAG,
+} as const;
+export const SIGNER_LIST_OPTIONS = { ...RECIPIENTS_FROM, json: JSON_FLAG } as const;
+export const SIGNER_TRUST_OPTIONS = {
+  ...RECIPIENTS_FROM,
+  fingerprint: text("HEX", "the key's fingerprint, learnt from its host by another way; asked for on a terminal"),
+  json: JSON_FLAG,
+} as const;
+export const SIGNER_REVOKE_OPTIONS = {
+  kit: requiredText("FILE", "kit that holds the operator's key"),
+  passphraseFile: PASSPHRASE_FILE,
+  last: requiredText("ID", "its last good archive: what came before it stays valid, what came after is not"),
+  host: text("LABEL", "host, where the key is not pinned for one only"),
+  reason: text("TEXT", "why, for those who read the record"),
+  json: JSON_FLAG,
+} as const;
 export const DOCTOR_OPTIONS = { config: CONFIG, json: JSON_FLAG } as const;
 export const CONFIG_CHECK_OPTIONS = { config: CONFIG, json: JSON_FLAG } as const;
 export const CONFIG_SCHEMA_OPTIONS = { json: JSON_FLAG } as const;
@@ -176,6 +221,7 @@ export const NOTIFY_TEST_OPTIONS = {
 } as const;
 
 export type ReadingOptions = OptionsOf<typeof READING>;
+export type OpeningOptions = OptionsOf<typeof OPENING>;
 export type NotifyTestOptions = OptionsOf<typeof NOTIFY_TEST_OPTIONS>;
 export type InitOptions = OptionsOf<typeof INIT_OPTIONS>;
 export type BackupOptions = OptionsOf<typeof BACKUP_OPTIONS>;
@@ -195,6 +241,14 @@ export type HoldOptions = OptionsOf<typeof HOLD_OPTIONS>;
 export type KitPrintOptions = OptionsOf<typeof KIT_PRINT_OPTIONS>;
 export type KitAddSignerOptions = OptionsOf<typeof KIT_ADD_SIGNER_OPTIONS>;
 export type KitCheckOptions = OptionsOf<typeof KIT_CHECK_OPTIONS>;
+export type KitProtectOptions = OptionsOf<typeof KIT_PROTECT_OPTIONS>;
+export type KeyNewOptions = OptionsOf<typeof KEY_NEW_OPTIONS>;
+export type KeyShowOptions = OptionsOf<typeof KEY_SHOW_OPTIONS>;
+export type KeyCheckOptions = OptionsOf<typeof KEY_CHECK_OPTIONS>;
+export type KeyRotateOptions = OptionsOf<typeof KEY_ROTATE_OPTIONS>;
+export type SignerListOptions = OptionsOf<typeof SIGNER_LIST_OPTIONS>;
+export type SignerTrustOptions = OptionsOf<typeof SIGNER_TRUST_OPTIONS>;
+export type SignerRevokeOptions = OptionsOf<typeof SIGNER_REVOKE_OPTIONS>;
 export type DoctorOptions = OptionsOf<typeof DOCTOR_OPTIONS>;
 export type ConfigCheckOptions = OptionsOf<typeof CONFIG_CHECK_OPTIONS>;
 export type ConfigSchemaOptions = OptionsOf<typeof CONFIG_SCHEMA_OPTIONS>;

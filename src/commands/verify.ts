@@ -7,7 +7,7 @@ import { formatDuration, formatSize } from "../units.ts";
 import type { CommandContext } from "./command.ts";
 import { emitTo } from "./emit.ts";
 import { pathField } from "./entry-text.ts";
-import { openVault } from "./open.ts";
+import { openSealedVault, openVault } from "./open.ts";
 import type { Outcome } from "./outcome.ts";
 import { printable } from "./printable.ts";
 import type { Terminal } from "./terminal-port.ts";
@@ -20,7 +20,7 @@ const SHOWN_MAX = 20;
 export async function run(context: CommandContext, _args: readonly string[], options: VerifyOptions): Promise<Outcome> {
   const { terminal, signal } = context;
   const { archive, all, level, sample, region } = options;
-  using vault = await openVault(context, options, true);
+  using vault = await (level === "content" ? openSealedVault(context, options, true) : openVault(context, options, true));
   const isNarrowed = region !== undefined && !isRegionUrl(region);
   const others: VerifyOrder["others"] = isNarrowed ? () => openVault(context, { ...options, region: undefined }, true) : null;
   const report = await verifyArchives({ vault, archive, all, level, sample, others, emit: emitTo(terminal), signal });

@@ -36,6 +36,32 @@ export function readPrivateFile(path: string, bytesMax: number = KEY_BYTES_MAX):
   }
 }
 
+/** `/dev/stdin`, `/dev/fd/63`: what a shell writes for a pipe. */
+const DESCRIPTOR = /^\/dev\/(?:fd\/(\d{1,6})|(stdin))$/;
+
+/**
+ * The first line of a private file, or of an open descriptor named `/dev/fd/N` or `/dev/stdin`: a secret that a person or a
+ * password manager gives. Throws E_CONFIG when there is none, E_REFUSED as `readPrivateFile` does.
+ */
+export function readSecretLine(path: string): string {
+  const descriptor = DESCRIPTOR.exec(path);
+  const text = descriptor === null ? readPrivateFile(path) : readDescriptor(path, Number(descriptor[1] ?? 0));
+  const line = text?.split(/\r?\n/)[0] ?? "";
+  if (line !== "") return line;
+  throw new ColdkeepError("E_CONFIG", text === null ? `there is no ${path}` : `the first line of ${path} is empty`);
+}
+
+function readDescriptor(path: string, fd: number): string {
+  const buffer = Buffer.alloc(KEY_BYTES_MAX);
+  let length = 0;
+  try {
+    for (let read = -1; read !== 0 && length < buffer.length; length += read) read = readSync(fd, buffer, length, buffer.length - length, null);
+  } catch (cause) {
+    throw new ColdkeepError("E_CONFIG", `cannot read ${path}: ${messageOf(cause)}`, { hint: "Open the descriptor for this program, as with `3< FILE` in a shell.", cause });
+  }
+  return buffer.toString("utf8", 0, length);
+}
+
 /** Checks a folder for private files; false when there is none. Throws E_REFUSED. */
 export function checkPrivateFolder(path: string): boolean {
   let stat: Stats;

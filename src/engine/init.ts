@@ -2,10 +2,10 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
-import { newIdentity, parseRecipients, recipientKind, recipientOf } from "../codec/age-keys.ts";
+import { newIdentity, parseRecipients, recipientKind } from "../codec/age-keys.ts";
 import { sha256Hex } from "../codec/digest.ts";
 import { formatPublicKey, formatSecretKey, newSigner, signerFromPem } from "../codec/signer.ts";
-import { createHostKeys, hostKeysDir } from "../config/keys.ts";
+import { createHostKeys, hasHostKeys, hostKeysDir } from "../config/keys.ts";
 import { readKitFile } from "../config/kit-file.ts";
 import { formatConfig, loadConfig } from "../config/load.ts";
 import type { SourceConfig } from "../config/schema.ts";
@@ -16,6 +16,7 @@ import { VAULT_MARKER_KEY } from "../format/object-key.ts";
 import { encodeVaultMarker } from "../format/vault-marker.ts";
 import { readRecoveryFiles } from "../recovery/recovery-files.ts";
 import type { Emit } from "./events.ts";
+import { kitRecipients } from "./kit-open.ts";
 import { noteKitPath } from "./kit-note.ts";
 import { ownProgramSha256 } from "./own-program.ts";
 import { closeRegions, openRegions, readerSpec, readMarker, type Region } from "./region.ts";
@@ -48,6 +49,8 @@ export type InitReport = {
   kitHoldsIdentity: boolean;
   /** Whether the regions held the vault before. */
   joined: boolean;
+  /** Whether this call made a signer: readers do not know it yet. */
+  signerMade: boolean;
   /** Whether nothing had to be done. */
   unchanged: boolean;
 };
@@ -79,8 +82,9 @@ async function chooseIdentity(order: InitOrder, existing: Kit | null): Promise<I
   const operatorOf = (kit: Kit): PinnedSigner | null => kit.signers.find((signer) => signer.role === "operator") ?? null;
   if (order.recipients.length > 0) return { recipients: await parseRecipients(order.recipients), kit: null, operator: existing === null ? null : operatorOf(existing) };
   if (existing !== null) {
-    if (existing.identities.length === 0) throw new ColdkeepError("E_REFUSED", `the kit ${order.kitPath} holds no identity`, { hint: "Give --recipient, or another file with --kit." });
-    return { recipients: await Promise.all(existing.identities.map(recipientOf)), kit: null, operator: operatorOf(existing) };
+    const recipients = await kitRecipients(existing);
+    if (recipients.length === 0) throw new ColdkeepError("E_REFUSED", `the kit ${order.kitPath} holds no identity`, { hint: "Give --recipient, or another file with --kit." });
+    return { recipients, kit: null, operator: operatorOf(existing) };
   }
   const { identity, recipient } = await newIdentity({ pq: false });
   const operator = newSigner();
@@ -169,7 +173,7 @@ async function setUp(order: InitOrder, { vault, existingKit, identity, configTex
   const marker = encodeVaultMarker(vault, new Date().toISOString());
   for (const region of regions) await prepareRegion(region, vault, marker);
   createExclusive(order.configPath, configText, "configuration");
-  return { vault, host: order.host, config: order.configPath, regions: order.regions, recipients: identity.recipients, signerLine: signerLine(signer), kitWritten, kitHoldsIdentity: identity.kit !== null, joined, unchanged: false };
+  return { vault, host: order.host, config: order.configPath, regions: order.regions, recipients: identity.recipients, signerLine: signerLine(signer), kitWritten, kitHoldsIdentity: identity.kit !== null, joined, signerMade: true, unchanged: false };
 }
 
 /** The same call again: completes what is missing in the regions and refuses to change the configuration. */
@@ -187,6 +191,7 @@ async function checkExisting(order: InitOrder): Promise<InitReport> {
       hint: "Edit the configuration; `coldkeep config check` tells whether it is right.",
     });
   }
+  const signerMade = !hasHostKeys(hostKeysDir(dirname(order.configPath)));
   const signer = await ensureKeys(order, config.recipients);
   const marker = encodeVaultMarker(config.vault, new Date().toISOString());
   const regions = await openRegions(order.regions.map(({ name, url }) => readerSpec(name, url)), order.emit);
@@ -200,5 +205,5 @@ async function checkExisting(order: InitOrder): Promise<InitReport> {
   } finally {
     closeRegions(regions);
   }
-  return { vault: config.vault, host: config.host, config: order.configPath, regions: order.regions, recipients: config.recipients, signerLine: signerLine(signer), kitWritten: null, kitHoldsIdentity: false, joined: true, unchanged: true };
+  return { vault: config.vault, host: config.host, config: order.configPath, regions: order.regions, recipients: config.recipients, signerLine: signerLine(signer), kitWritten: null, kitHoldsIdentity: false, joined: true, signerMade, unchanged: true };
 }

@@ -1,17 +1,11 @@
 /** Changes to a kit that is there: what is added goes into the same file, whole or not at all. */
-import { readKitFile } from "../config/kit-file.ts";
+import { requireKit } from "../config/kit-file.ts";
 import { writeFileDurable } from "../disk/atomic-write.ts";
 import { ColdkeepError } from "../errors.ts";
 import { formatKit, type Kit, type KitCredentials, type PinnedSigner, signerLine } from "../format/kit.ts";
 import { resolveCredentials } from "../storage/credentials.ts";
 import { parseRegionUrl } from "../storage/region-url.ts";
-
-/** Throws E_KIT, E_REFUSED. */
-export function requireKit(path: string): Kit {
-  const kit = readKitFile(path);
-  if (kit !== null) return kit;
-  throw new ColdkeepError("E_KIT", `there is no kit ${path}`, { hint: "Give the file that `coldkeep init` wrote with --kit." });
-}
+import { sealKit } from "./kit-open.ts";
 
 /** Adds a signer to the kit at `path`; false when it is in there already. Throws E_KIT, E_REFUSED, system errors. */
 export function addSigner(path: string, signer: PinnedSigner, now: Date): boolean {
@@ -20,6 +14,12 @@ export function addSigner(path: string, signer: PinnedSigner, now: Date): boolea
   const text = formatKit({ ...kit, signers: [...kit.signers, signer] }, { createdAt: now.toISOString() });
   writeFileDurable(path, Buffer.from(text), 0o600);
   return true;
+}
+
+/** Puts a kit that was opened back under a passphrase, in the same file. Throws E_KIT, system errors. */
+export async function protectKit(path: string, opened: Kit, passphrase: string, now: Date): Promise<void> {
+  const text = formatKit(await sealKit(opened, passphrase), { createdAt: now.toISOString() });
+  writeFileDurable(path, Buffer.from(text), 0o600);
 }
 
 /** The keys this machine would use for each S3 region of the kit. Throws E_CREDENTIALS for a region whose keys only a provider's chain knows. */

@@ -8,6 +8,8 @@ const QR_BYTES_MAX = 1200;
 /** What is worth scanning instead of typing. */
 function codes(kit: Kit, text: string): { title: string; content: string }[] {
   const identities = kit.identities.map((identity, index) => ({ title: `Identity ${index + 1} of ${kit.identities.length}`, content: identity }));
+  // Scanned, age opens it as it is.
+  if (kit.sealed !== undefined) identities.push({ title: "The sealed identities", content: kit.sealed.armored });
   return Buffer.byteLength(text) > QR_BYTES_MAX ? identities : [...identities, { title: "The whole kit", content: text }];
 }
 
@@ -39,8 +41,8 @@ export function kitHtml(kit: Kit, text: string, createdAt: string): string {
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>coldkeep kit</title><style>${STYLE}</style></head>
 <body><main><h1>coldkeep kit</h1>
-<p>Vault <code>${kit.vault}</code>, printed ${escaped(createdAt)}. Whoever holds this page can read everything in the vault. Keep it off the server.</p>
-<h2>Codes</h2><div>${kit.identities.length === 0 ? "<p>The identity is not in this kit: it is kept elsewhere.</p>" : ""}${figures.join("")}</div>
+<p>Vault <code>${kit.vault}</code>, printed ${escaped(createdAt)}. Whoever holds this page${kit.sealed === undefined ? "" : " and knows the passphrase"} can read everything in the vault. Keep it off the server.</p>
+<h2>Codes</h2><div>${figures.length === 0 ? "<p>The identity is not in this kit: it is kept elsewhere.</p>" : ""}${figures.join("")}</div>
 <h2>Regions</h2><table>${regions.join("")}</table>
 <h2>Signers</h2><ul>${signers.join("")}</ul>
 <h2>With the program</h2><pre>coldkeep list --kit KIT

@@ -3,8 +3,9 @@ import { idTimeMs } from "../format/id.ts";
 import { type Fates, holdReason } from "../policy/fates.ts";
 import { chainFindings, expiredLinks, type SeenArchive } from "../policy/latest.ts";
 import type { LivingSurvey } from "./living.ts";
-import type { Survey } from "./manifests.ts";
+import type { Survey } from "./survey.ts";
 import type { OpenVault } from "./open-vault.ts";
+import { type ManifestFault, RevokedFault } from "./trust.ts";
 
 /** `behind` stands for anything short of a whole, properly signed manifest. */
 export type ArchiveRegionState = "complete" | "behind" | "unreachable";
@@ -28,7 +29,7 @@ export type ListedArchive = {
 };
 
 /** What is wrong with a host's chain, or with a manifest in a region. */
-export type ArchiveFinding = { kind: "gap" | "fork" | "unknown-signer" | "damaged-manifest"; host: string; archive: string; region?: string; message: string };
+export type ArchiveFinding = { kind: "gap" | "fork" | "unknown-signer" | "revoked-signer" | "damaged-manifest"; host: string; archive: string; region?: string; message: string };
 
 /** `expired`: what records end, and a region still holds; no restore takes it. */
 export type ArchiveList = { archives: ListedArchive[]; expired: ListedArchive[]; findings: ArchiveFinding[] };
@@ -48,8 +49,9 @@ export function listed(vault: OpenVault, survey: Survey & { fates?: Fates }, arc
 }
 
 function surveyFindings(host: string, survey: LivingSurvey): ArchiveFinding[] {
+  const kindOf = (fault: ManifestFault): ArchiveFinding["kind"] => (fault instanceof RevokedFault ? "revoked-signer" : fault.isUnknownSigner ? "unknown-signer" : "damaged-manifest");
   const faulty = survey.faulty.map(
-    ({ id, region, fault }): ArchiveFinding => ({ kind: fault.isUnknownSigner ? "unknown-signer" : "damaged-manifest", host, archive: id, region, message: fault.message }),
+    ({ id, region, fault }): ArchiveFinding => ({ kind: kindOf(fault), host, archive: id, region, message: fault.message }),
   );
   return [...chainFindings([...survey.archives, ...survey.expired, ...expiredLinks(survey.fates)]).map(({ kind, id, message }): ArchiveFinding => ({ kind, host, archive: id, message })), ...faulty];
 }

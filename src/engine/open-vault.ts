@@ -16,10 +16,11 @@ import { EarlyListings } from "./early-listings.ts";
 import type { Emit } from "./events.ts";
 import { readHostSetup, regionSpecs } from "./host-setup.ts";
 import { type LivingSurvey, surveyLiving } from "./living.ts";
-import { loadManifest, newerUnknown, surveyNewest, type Manifest, type Survey } from "./manifests.ts";
+import { loadManifest, type Manifest } from "./manifests.ts";
+import { newerUnknown, surveyNewest, type Survey } from "./survey.ts";
 import { ObjectSource, SealedReader } from "./object-source.ts";
 import { closeRegions, openRegions, reachableRegions, readerSpec, readMarker, type Region, type RegionSpec } from "./region.ts";
-import { pinnedHosts, type Trust } from "./trust.ts";
+import { pinnedHosts, RevokedFault, type Trust } from "./trust.ts";
 
 /** Who says which regions there are and whom to trust. */
 export type Authority =
@@ -164,6 +165,8 @@ export class OpenVault {
   choose(survey: LivingSurvey, wanted: string | undefined): SeenArchive {
     if (wanted !== undefined && wanted !== "latest") {
       refuseExpired(survey, wanted.toLowerCase());
+      const voided = survey.faulty.find(({ id, fault }) => fault instanceof RevokedFault && id.startsWith(wanted.toLowerCase()));
+      if (voided !== undefined && !survey.archives.some(({ header }) => header.id.startsWith(wanted.toLowerCase()))) throw new ColdkeepError("E_SIGNER", voided.fault.message, { hint: voided.fault.hint });
       const id = findId(wanted, survey.archives.map(({ header }) => header.id), "archive");
       const found = survey.archives.find(({ header }) => header.id === id);
       if (found !== undefined) return found;

@@ -35,11 +35,14 @@ export function verifyRecord(bytes: Buffer, expected: { host: string; id: string
 /** A record that verified, as it is stored, and the names of the regions that hold it. */
 export type StoredRecord = { record: VaultRecord; bytes: Buffer; regions: string[] };
 
-/** `faulty`: what is no valid record in the region named; `lost`: regions that failed, whose own records were not seen. */
-export type RecordSurvey = { records: StoredRecord[]; faulty: { id: string; region: string; error: unknown }[]; lost: LostRegion[] };
+/** What lies among the records of a region and is none that counts. */
+export type RecordFault = { id: string; region: string; error: unknown };
+
+/** `lost`: regions that failed, whose own records were not seen. */
+export type RecordSurvey = { records: StoredRecord[]; faulty: RecordFault[]; lost: LostRegion[] };
 
 /** All records of a host, oldest first, each from the first region where it is valid. Throws E_INTERRUPTED. */
-export async function surveyRecords(regions: readonly Region[], host: string, trust: Trust, signal: AbortSignal, early?: EarlyListings): Promise<RecordSurvey> {
+export async function surveyRecords(regions: readonly Region[], host: string, trust: Trust, signal: AbortSignal | undefined, early?: EarlyListings): Promise<RecordSurvey> {
   const survey: RecordSurvey = { records: [], faulty: [], lost: [] };
   const listings = await askEach(regions, (region) => early?.get(region, "record") ?? listObjects(region, host, "record", signal), survey.lost, signal);
   const ids = [...new Set(listings.flatMap(({ answer }) => [...answer.keys()]))].toSorted();
@@ -53,7 +56,7 @@ export async function surveyRecords(regions: readonly Region[], host: string, tr
         found.set(id, { record, bytes, regions: holders.flatMap((holder) => (holder.answer.get(id)?.sizeBytes === bytes.length ? [holder.region.name] : [])) });
         return;
       } catch (error) {
-        signal.throwIfAborted();
+        signal?.throwIfAborted();
         survey.faulty.push({ id, region: region.name, error });
       }
     }
@@ -61,14 +64,24 @@ export async function surveyRecords(regions: readonly Region[], host: string, tr
   return { ...survey, records: ids.flatMap((id) => found.get(id) ?? []) };
 }
 
-/** The valid records of a host, oldest first; others are told and left out. Throws StoreError when no region answers, E_INTERRUPTED. */
-export async function readRecords(regions: readonly Region[], host: string, trust: Trust, emit: Emit, signal: AbortSignal, early?: EarlyListings): Promise<VaultRecord[]> {
+/** The valid records of a host, oldest first, and what is wrong with others. Throws StoreError when no region answers, E_INTERRUPTED. */
+export async function findRecords(regions: readonly Region[], host: string, trust: Trust, signal?: AbortSignal, early?: EarlyListings): Promise<{ records: VaultRecord[]; faults: RecordFault[] }> {
   const { records, faulty, lost } = await surveyRecords(regions, host, trust, signal, early);
   if (lost.length === regions.length && lost[0] !== undefined) throw lost[0].error;
-  for (const { region, error } of faulty) {
+  return { records: records.map(({ record }) => record), faults: faulty };
+}
+
+export function tellRecordFaults(faults: readonly RecordFault[], emit: Emit): void {
+  for (const { region, error } of faults) {
     emit({ kind: "warning", message: `region "${region}": ${messageOf(error)}`, hint: error instanceof ColdkeepError ? error.hint : undefined });
   }
-  return records.map(({ record }) => record);
+}
+
+/** As `findRecords`; what is wrong is told. */
+export async function readRecords(regions: readonly Region[], host: string, trust: Trust, emit: Emit, signal: AbortSignal): Promise<VaultRecord[]> {
+  const { records, faults } = await findRecords(regions, host, trust, signal);
+  tellRecordFaults(faults, emit);
+  return records;
 }
 
 type Unsigned<R> = R extends KnownRecord ? Omit<R, "type" | "format" | "signer"> : never;

@@ -11,7 +11,8 @@ import { checkChain, type ChainEnd } from "./backup/chain.ts";
 import { learnAgain } from "./backup/ground.ts";
 import type { Emit } from "./events.ts";
 import { readHostSetup, regionSpecs, type HostSetup } from "./host-setup.ts";
-import { loadManifest, surveyHost, type Manifest } from "./manifests.ts";
+import { loadManifest, type Manifest } from "./manifests.ts";
+import { surveyHost } from "./survey.ts";
 import { ObjectSource, SealedReader } from "./object-source.ts";
 import { closeRegions, openRegions, reachableRegions, type Region } from "./region.ts";
 

@@ -1,5 +1,6 @@
 /** How a host stands: its archives over the regions, and what of it is not as it should be. */
 import { findingsOf, newestGood, type Facts, type Finding, type KnownArchive, type Objectives } from "../policy/readiness.ts";
+import { idTimeMs } from "../format/id.ts";
 import type { Emit } from "./events.ts";
 import type { LocalFacts } from "./local-facts.ts";
 import { listArchives, type ArchiveFinding, type ListedArchive } from "./list-archives.ts";
@@ -43,6 +44,8 @@ export async function hostStatus(vault: OpenVault, host: string, order: StatusOr
   const [newest] = archives;
   // An archive since then says more than a failure before it.
   const failure = local.failure !== null && newest !== undefined && Date.parse(newest.startedAt) > local.failure.atMs ? null : local.failure;
-  const facts: Facts = { nowMs, archives: archives.map(known), copies, retired: retired !== null, chain: findings.map(chainText), ...local, failure };
+  // What a revoked signer wrote is an alarm until a good archive came after it.
+  const open = findings.filter(({ kind, archive }) => kind !== "revoked-signer" || newest === undefined || idTimeMs(archive) > newest.sequence);
+  const facts: Facts = { nowMs, archives: archives.map(known), copies, retired: retired !== null, chain: open.map(chainText), ...local, failure };
   return { host, retired, archives, newestGood: newestGood(facts.archives, copies)?.id ?? null, local, findings: findingsOf(facts, objectives) };
 }

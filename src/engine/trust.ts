@@ -1,13 +1,17 @@
 /** Whose signatures count: pinned by role and host in the kit, the configuration or on the command line (format §4). */
-import { signerFingerprint, verifySignature } from "../codec/signer.ts";
+import { formatPublicKey, parsePublicKey, signerFingerprint, verifySignature } from "../codec/signer.ts";
 import { ColdkeepError } from "../errors.ts";
 import type { PinnedSigner } from "../format/kit.ts";
 import { MANIFEST_HEADER_BYTES_MAX, parseManifestHeader, type ManifestHeader } from "../format/manifest.ts";
 import { signedMessage, splitSigned, type SignedLines } from "../format/signed-text.ts";
-import { parsePublicKey } from "../codec/signer.ts";
 
 /** What a reader pins: the vault, and the signers of its hosts. */
 export type Trust = { vault: string; signers: PinnedSigner[] };
+
+/** First 16 hex digits of the SHA-256 of a signer's key, `ed25519:…`: for people to compare. Throws E_CONFIG. */
+export function fingerprintOf(key: string): string {
+  return signerFingerprint(parsePublicKey(key));
+}
 
 export function pinnedHosts(trust: Trust): string[] {
   return [...new Set(trust.signers.flatMap((signer) => (signer.role === "host" ? [signer.host] : [])))];
@@ -31,7 +35,19 @@ export class ManifestFault extends ColdkeepError {
   }
 }
 
-export type VerifiedHead = SignedLines & { header: ManifestHeader };
+/** Signed by a pinned signer, and after the last manifest that the operator calls its good one. */
+export class RevokedFault extends ManifestFault {
+  static {
+    this.prototype.name = "RevokedFault";
+  }
+
+  constructor(what: string, signer: string) {
+    super(`${what} is void: it is signed by the revoked signer ${fingerprintOf(signer)}, and the last good archive does not follow it`, false, "It is passed over. Where it is good after all, its files can be got at with age, zstd and tar: RECOVERY.md.");
+  }
+}
+
+/** `signer` is the pinned key that made the signature, `ed25519:…`. */
+export type VerifiedHead = SignedLines & { header: ManifestHeader; signer: string };
 
 /**
  * Checks the first two lines of a manifest or checkpoint against the key it was read from and the pinned signers.
@@ -48,10 +64,11 @@ export function verifyHead(bytes: Buffer, expected: { type: "manifest" | "checkp
     throw new ManifestFault(error instanceof Error ? error.message : String(error), false);
   }
   const message = signedMessage(expected.type, lines.line);
-  if (!hostKeys(trust, expected.host).some((key) => verifySignature(key, message, lines.signature))) throw unknownSigner(header, lines, message, what);
+  const key = hostKeys(trust, expected.host).find((each) => verifySignature(each, message, lines.signature));
+  if (key === undefined) throw unknownSigner(header, lines, message, what);
   const fits = header.type === expected.type && header.host === expected.host && header.id === expected.id && header.vault === trust.vault;
   if (!fits) throw new ManifestFault(`${what} says it is ${header.type} ${header.id} of ${header.host} in vault ${header.vault}`, false);
-  return { ...lines, header };
+  return { ...lines, header, signer: formatPublicKey(key) };
 }
 
 /** A key that signed properly but is not pinned, or a signature that fits no key at all. */

@@ -29,9 +29,17 @@ export type Kit = {
   recoverSha256?: string;
   /** Lower-case hex SHA-256 of single executables that may be taken from a region and run. */
   programSha256?: string[];
-  /** age identities, `AGE-SECRET-KEY-…`. None where the identity is kept elsewhere. */
+  /** age identities, `AGE-SECRET-KEY-…`. None where the identity is kept elsewhere, or sealed. */
   identities: string[];
+  /** Identities and the operator's key sealed with a passphrase: an armored age file. Whoever opens it gets a kit without it. */
+  sealed?: KitSeal;
 };
+
+/** The sealed part of a kit, and what of it everybody may know. */
+export type KitSeal = { armored: string; recipients: string[] };
+
+/** What a passphrase seals: it is an age identity file too. */
+export type KitSecrets = Pick<Kit, "identities" | "operatorKey">;
 
 export type KitNotes = {
   /** When the kit was written, a UTC time. */
@@ -47,14 +55,20 @@ export const KIT_BYTES_MAX = 1024 * 1024;
 export const REGION_NAME = /^[a-z0-9][a-z0-9-]{0,31}$/;
 
 const TITLE = "# coldkeep kit, version 1";
-const FIELD = /^# (vault|region|signer|credentials|operator-key|recover\.sh|program): (.*)$/;
-const NEARLY_FIELD = /^#\s*(vault|region|signer|credentials|operator-key|recover\.sh|program)\s*:/i;
+const FIELD = /^# (vault|region|signer|credentials|operator-key|recipient|recover\.sh|program): (.*)$/;
+const NEARLY_FIELD = /^#\s*(vault|region|signer|credentials|operator-key|recipient|recover\.sh|program)\s*:/i;
+const SEAL_BEGIN = "-----BEGIN AGE ENCRYPTED FILE-----";
+const SEAL_END = "-----END AGE ENCRYPTED FILE-----";
+/** What stands between the two, behind `# `: base64 in lines of 64 characters. */
+const SEAL_LINE = /^# ([A-Za-z0-9+/]{1,64}={0,2})$/;
 const DIGEST = /^sha256 ([0-9a-f]{64})$/;
 
 /** Base64 of exactly 32 bytes; the last character may not carry bits that decoding drops. */
 const BASE64_32 = "[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=";
 const PUBLIC_KEY = new RegExp(`^ed25519:${BASE64_32}$`);
 const OPERATOR_KEY = new RegExp(`^ed25519-secret:${BASE64_32}$`);
+/** A recipient; its checksum is the age library's to check. */
+const RECIPIENT = /^age1[02-9ac-hj-np-z]{58,2000}$/;
 /** Bech32 of an X25519 or a post-quantum identity; its checksum is the age library's to check. */
 const IDENTITY = /^AGE-SECRET-KEY-(?:PQ-)?1[AC-HJ-NP-Z02-9]{58}$/;
 
@@ -127,8 +141,12 @@ function checkTitle(first: string): void {
 class KitReader {
   readonly #kit: Omit<Kit, "vault"> = { regions: [], signers: [], credentials: [], identities: [] };
   #vault: string | undefined;
+  readonly #recipients: string[] = [];
+  /** Lines of the sealed part, complete once its last line was read. */
+  readonly #sealed: string[] = [];
 
   take(line: string, number: number): void {
+    if (this.#isInSeal || line === `# ${SEAL_BEGIN}`) return this.#takeSealed(line, number);
     const field = FIELD.exec(line);
     if (field) return this.#takeField(field[1] ?? "", (field[2] ?? "").trim(), number);
     if (NEARLY_FIELD.test(line)) throw wrong(number, "is nearly a field, but not written `# name: value`", "Write it like the other lines, or reword the comment.");
@@ -137,12 +155,30 @@ class KitReader {
     if (!this.#kit.identities.includes(line)) this.#kit.identities.push(line);
   }
 
+  get #isInSeal(): boolean {
+    return this.#sealed.length > 0 && this.#sealed.at(-1) !== SEAL_END;
+  }
+
+  #takeSealed(line: string, number: number): void {
+    if (this.#sealed.length === 0) return void this.#sealed.push(SEAL_BEGIN);
+    if (!this.#isInSeal) throw wrong(number, "begins a second sealed part", "One kit has one, for all of its identities.");
+    const text = line === `# ${SEAL_END}` ? SEAL_END : SEAL_LINE.exec(line)?.[1];
+    if (text === undefined) throw wrong(number, "is not a line of the sealed part", "Take the kit again, whole, from where it is kept.");
+    this.#sealed.push(text);
+  }
+
+  #takeRecipient(value: string, number: number): void {
+    if (!RECIPIENT.test(value)) throw wrong(number, "is not an age recipient");
+    if (!this.#recipients.includes(value)) this.#recipients.push(value);
+  }
+
   #takeField(name: string, value: string, number: number): void {
     if (name === "vault") this.#takeVault(value, number);
     else if (name === "region") this.#takeRegion(value, number);
     else if (name === "signer") this.#takeSigner(value, number);
     else if (name === "credentials") this.#takeCredentials(value, number);
     else if (name === "operator-key") this.#takeOperatorKey(value, number);
+    else if (name === "recipient") this.#takeRecipient(value, number);
     else if (name === "program") this.#takeProgram(value, number);
     else this.#takeRecover(value, number);
   }
@@ -201,8 +237,28 @@ class KitReader {
 
   finish(): Kit {
     if (this.#vault === undefined) throw new ColdkeepError("E_KIT", "the kit has no `# vault:` line", { hint: "Give the whole file that `coldkeep init` wrote." });
-    return { vault: this.#vault, ...this.#kit };
+    if (this.#isInSeal) throw new ColdkeepError("E_KIT", "the sealed part of the kit has no end", { hint: "Take the kit again, whole, from where it is kept." });
+    const sealed = this.#sealed.length === 0 ? {} : { sealed: { armored: `${this.#sealed.join("\n")}\n`, recipients: this.#recipients } };
+    return { vault: this.#vault, ...this.#kit, ...sealed };
   }
+
+  /** What a sealed part may hold. */
+  secrets(): KitSecrets {
+    const { identities, operatorKey } = this.#kit;
+    return { identities, ...(operatorKey !== undefined && { operatorKey }) };
+  }
+}
+
+/** The text that a passphrase seals. */
+export function formatKitSecrets({ identities, operatorKey }: KitSecrets): string {
+  return [...(operatorKey === undefined ? [] : [`# operator-key: ${operatorKey}`]), ...identities, ""].join("\n");
+}
+
+/** The secrets in a text that `formatKitSecrets` made. Throws E_KIT naming the line. */
+export function parseKitSecrets(text: string): KitSecrets {
+  const reader = new KitReader();
+  for (const [index, line] of text.split("\n").entries()) reader.take(line, index + 1);
+  return reader.secrets();
 }
 
 function digestOf(value: string, number: number): string {
@@ -235,23 +291,39 @@ export function formatKit(kit: Kit, about: KitNotes): string {
   if (kit.operatorKey !== undefined) lines.push(`# operator-key: ${kit.operatorKey}`);
   if (kit.recoverSha256 !== undefined) lines.push(`# recover.sh: sha256 ${kit.recoverSha256}`);
   for (const sha256 of kit.programSha256 ?? []) lines.push(programLine(sha256));
-  lines.push(...kit.identities);
+  lines.push(...kit.identities, ...sealLines(kit));
   if (lines.some((line) => /[\r\n]/.test(line))) throw new ColdkeepError("E_KIT", "a value or a note of the kit holds a line break");
   const text = `${lines.join("\n")}\n`;
   parseKit(text);
   return text;
 }
 
+function sealLines({ sealed }: Kit): string[] {
+  if (sealed === undefined) return [];
+  return [...sealed.recipients.map((recipient) => `# recipient: ${recipient}`), ...sealed.armored.trimEnd().split("\n").map((line) => `# ${line}`)];
+}
+
+function explainSecret({ identities, sealed }: Kit): string[] {
+  if (sealed !== undefined) {
+    return [
+      "Whoever has this file and its passphrase can read everything in the vault; whoever loses one of the two",
+      "can read nothing, and nobody can make them again. The program asks for the passphrase. The age program",
+      "opens the sealed lines too, and what it gives is a file for its option -i:",
+      "",
+      "    sed -n '/^# -----BEGIN AGE/,/^# -----END AGE/s/^# //p' THIS-FILE | age -d > identities.txt",
+      "",
+    ];
+  }
+  if (identities.length > 0) return ["Whoever has this file can read everything in the vault; whoever loses it can read nothing,", "and nobody can make it again."];
+  return ["The age identity is not in here: it is kept elsewhere. Add its AGE-SECRET-KEY line at the end", "before a restore. Without it nobody can read what the vault holds."];
+}
+
 function explanation(kit: Kit, about: KitNotes): string[] {
-  const secret =
-    kit.identities.length > 0
-      ? ["Whoever has this file can read everything in the vault; whoever loses it can read nothing,", "and nobody can make it again."]
-      : ["The age identity is not in here: it is kept elsewhere. Add its AGE-SECRET-KEY line at the end", "before a restore. Without it nobody can read what the vault holds."];
   return [
-    `Written ${about.createdAt} by \`coldkeep init\`.`,
+    `Written ${about.createdAt} by coldkeep.`,
     "",
     "KEEP THIS FILE, AND KEEP IT OFF THE SERVER.",
-    ...secret,
+    ...explainSecret(kit),
     "Two copies in two places are wise: a password manager and a printed page, for example.",
     "",
     "To restore on any machine that has the program and credentials for one of the regions below,",

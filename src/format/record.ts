@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { ColdkeepError } from "../errors.ts";
 import { isId } from "./id.ts";
+import { isSignerKey } from "./kit.ts";
 import { shapeFault } from "./shape-fault.ts";
 import { parseStatement, STATEMENT_FIELDS } from "./statement.ts";
 
@@ -30,6 +31,8 @@ const Hold = Head.extend({ kind: z.literal("hold"), archive: id, reason });
 const Release = Head.extend({ kind: z.literal("release"), archive: id, hold: id, reason });
 /** Objects that no region holds intact: nothing new may rely on them. */
 const Lost = Head.extend({ kind: z.literal("lost"), objects: z.array(id).min(1).max(LOST_OBJECTS_MAX) });
+/** A signer that somebody else may have: what it signed counts only up to `last`, its last good manifest, and what that follows. */
+const Revoke = Head.extend({ kind: z.literal("revoke"), revoked: z.string().refine(isSignerKey, "not a signer's public key"), last: link, reason });
 /** The host makes no more archives; what it made stays. */
 const Retire = Head.extend({ kind: z.literal("retire"), reason });
 
@@ -39,6 +42,7 @@ type Kinds = {
   release: z.infer<typeof Release>;
   lost: z.infer<typeof Lost>;
   retire: z.infer<typeof Retire>;
+  revoke: z.infer<typeof Revoke>;
 };
 
 /** Any record this version writes. */
@@ -48,6 +52,7 @@ export type HoldRecord = Kinds["hold"];
 export type ReleaseRecord = Kinds["release"];
 export type LostRecord = Kinds["lost"];
 export type RetireRecord = Kinds["retire"];
+export type RevokeRecord = Kinds["revoke"];
 export type RecordHead = z.infer<typeof Head>;
 /** `other` is a kind that this version does not know: whoever deletes refuses to while there is one. */
 export type VaultRecord = { [K in keyof Kinds]: { kind: K; record: Kinds[K] } }[keyof Kinds] | { kind: "other"; record: RecordHead };
@@ -74,6 +79,8 @@ export function parseRecord(line: Buffer, what: string): VaultRecord {
       return { kind: "lost", record: parseAs(Lost, value, what) };
     case "retire":
       return { kind: "retire", record: parseAs(Retire, value, what) };
+    case "revoke":
+      return { kind: "revoke", record: parseAs(Revoke, value, what) };
     default:
       return { kind: "other", record: head };
   }

@@ -8,6 +8,8 @@ export type SeenArchive = {
   header: ManifestHeader;
   /** SHA-256 of line 1. */
   sha256: string;
+  /** The pinned key that signed it, `ed25519:…`. */
+  signer: string;
   /** Names of the regions whose listing shows the manifest at its full size. */
   regions: string[];
   /** The whole manifest, unchecked behind its head, where it came along. */

@@ -1,8 +1,8 @@
 /** What must never leave the process in any text: known secrets, and whatever looks like a secret key. */
 
 const KEYS = /(?:AGE-SECRET-KEY-|ed25519-secret:)[^\s"'\\]*/gi;
-/** Credentials of regions, ours and those of the S3 client. */
-const SECRET_VARIABLE = /^(?:COLDKEEP_[A-Z0-9_]+|AWS)_(?:SECRET_ACCESS_KEY|SESSION_TOKEN)$/;
+/** Credentials of regions, ours and those of the S3 client, and the passphrase of a kit. */
+const SECRET_VARIABLE = /^(?:(?:COLDKEEP_[A-Z0-9_]+|AWS)_(?:SECRET_ACCESS_KEY|SESSION_TOKEN)|COLDKEEP_PASSPHRASE)$/;
 /** Shorter ones are words that stand in a text for other reasons. */
 const LENGTH_MIN = 6;
 /** What was made to be guessed by nobody: long, or not so long and with digits. A plain word of a path is none. */

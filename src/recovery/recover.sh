@@ -145,8 +145,8 @@ choose_host() {
 
 read_kit() {
   if [ ! -f "$kit" ] || ! cat "$kit" >/dev/null; then die 2 "the kit $kit cannot be read"; fi
-  vault='' identities=0
-  for list in signers regions credentials programs; do : >"$scratch/$list"; done
+  vault='' identities=0 sealed=false
+  for list in signers operators regions credentials programs; do : >"$scratch/$list"; done
   while read -r mark field role label key || [ -n "$mark" ]; do
     case "$mark $field" in
     '# vault:') vault=$role ;;
@@ -154,6 +154,7 @@ read_kit() {
       key=${key:-$label}
       printf '%s\n' "$key" | grep -Eq '^ed25519:[A-Za-z0-9+/]{43}=$' || die 2 "the kit has a signer of an unknown kind"
       if [ "$role" = host ]; then printf '%s %s\n' "$label" "${key#ed25519:}" >>"$scratch/signers"; fi
+      if [ "$role" = operator ]; then printf '%s %s\n' "$role" "${key#ed25519:}" >>"$scratch/operators"; fi
       ;;
     '# region:')
       # The name becomes part of a variable's: nothing else may stand there.
@@ -166,24 +167,77 @@ read_kit() {
       printf '%s\n' "$label" >>"$scratch/programs"
       ;;
     AGE-SECRET-KEY-*) identities=$((identities + 1)) ;;
+    '# -----BEGIN') sealed=true ;;
     esac
   done <"$kit"
   printf '%s\n' "$vault" | grep -Eq '^[0-9a-f]{32}$' || die 2 "the kit $kit names no vault: is it a coldkeep kit?"
   if $fetch; then return; fi
-  if [ $identities -eq 0 ]; then die 2 "the kit $kit holds no AGE-SECRET-KEY- line"; fi
+  if $sealed; then open_kit; fi
+  if [ "$identities" -eq 0 ]; then die 2 "the kit $kit holds no AGE-SECRET-KEY- line"; fi
   if ! $unsigned && ! grep -q "^$host " "$scratch/signers"; then die 5 "the kit pins no signer of host $host"; fi
+}
+
+# The identities of a kit with a passphrase, which age asks for at the terminal. The scratch is removed at the end.
+open_kit() {
+  sed -n '/^# -----BEGIN AGE/,/^# -----END AGE/s/^# //p' "$kit" | tr -d '\r' >"$scratch/sealed"
+  say "the identity in the kit is protected by a passphrase"
+  age -d -o "$scratch/identities" "$scratch/sealed" || die 1 "age did not open the sealed lines of the kit $kit"
+  sed -n '/^AGE-SECRET-KEY-/p' "$kit" >>"$scratch/identities"
+  kit=$scratch/identities identities=$(grep -c '^AGE-SECRET-KEY-' "$scratch/identities")
 }
 
 # --- the manifest and the objects it lists ---
 
-# check_signature TYPE FILE: takes line 1 of FILE into scratch/header; is line 2 its signature by the host's signer in the kit?
+# check_signature TYPE FILE: takes line 1 of FILE into scratch/header; is line 2 its signature by the host's signer in the kit,
+# or by an operator where it is a record? The key stays in signed_with.
 check_signature() {
-  head -n 1 "$2" | head -c 4097 | tr -d '\n' >"$scratch/header"
-  if [ "$(wc -c <"$scratch/header")" -gt 4096 ]; then return 1; fi
+  case $1 in record) limit=65536 pinned=operators whose=operator ;; *) limit=4096 pinned=signers whose=$host ;; esac
+  head -n 1 "$2" | head -c $((limit + 1)) | tr -d '\n' >"$scratch/header"
+  if [ "$(wc -c <"$scratch/header")" -gt $limit ]; then return 1; fi
   if $unsigned; then return 0; fi
   { printf 'coldkeep/v1/%s\n' "$1" && cat "$scratch/header"; } >"$scratch/message"
   sed -n 2p "$2" | base64 -d >"$scratch/signature" 2>/dev/null || return 1
-  while read -r label key; do if [ "$label" = "$host" ] && signed_by "$key"; then return 0; fi; done <"$scratch/signers"
+  while read -r label signed_with; do if [ "$label" = "$whose" ] && signed_by "$signed_with"; then return 0; fi; done <"$scratch/$pinned"
+  return 1
+}
+
+# read_revocations: the signers that an operator of the kit has revoked. scratch/revoked gets KEY FILE for each record; FILE
+# lists the manifests that still count, by the digests of their headers: the last good one, and what that follows.
+read_revocations() {
+  : >"$scratch/revoked" && : >"$scratch/chain"
+  if $unsigned; then return; fi
+  for file in "$region/hosts/$host/records"/*.record; do
+    if [ ! -f "$file" ] || ! check_signature record "$file"; then continue; fi
+    name=${file##*/}
+    jq -r --arg vault "$vault" --arg host "$host" --arg id "${name%.record}" "$jq_words"'
+      select(.vault == $vault and .host == $host and .id == $id)
+      | if .kind == "revoke" and (.last.sha256 | digest) then "revoke \(.revoked | ltrimstr("ed25519:")) \(.last.sha256)"
+        elif .kind == "expire" and (.manifest | digest) then "link \(.manifest) \(.previous.sha256 | if digest then . else "" end)"
+        else empty end' <"$scratch/header" >>"$scratch/chain" 2>/dev/null || :
+  done
+  if ! grep '^revoke ' "$scratch/chain" >"$scratch/revocations"; then return; fi
+  while read -r id; do
+    head -n 1 "$folder/$id.manifest" | head -c 4096 | tr -d '\n' >"$scratch/header"
+    previous=$(jq -r "$jq_words"'.previous.sha256 | if digest then . else "" end' <"$scratch/header" 2>/dev/null) || continue
+    printf 'link %s %s\n' "$(digest_of "$scratch/header")" "$previous" >>"$scratch/chain"
+  done <"$scratch/ids"
+  n=0
+  while read -r _ key at; do
+    n=$((n + 1)) && : >"$scratch/good.$n" && printf '%s good.%s\n' "$key" "$n" >>"$scratch/revoked"
+    while [ -n "$at" ] && ! grep -Fqx "$at" "$scratch/good.$n"; do
+      printf '%s\n' "$at" >>"$scratch/good.$n"
+      at=$(grep "^link $at " "$scratch/chain" | head -n 1) && at=${at##* }
+    done
+  done <"$scratch/revocations"
+}
+
+digest_of() { sha256sum <"$1" | head -c 64; }
+
+# is_void: is scratch/header signed with a revoked key, and none of the manifests that still count?
+is_void() {
+  while read -r key good; do
+    if [ "$key" = "$signed_with" ] && ! grep -Fqx "$(digest_of "$scratch/header")" "$scratch/$good"; then return 0; fi
+  done <"$scratch/revoked"
   return 1
 }
 
@@ -196,6 +250,7 @@ choose_archive() {
   if [ -n "$archive" ] && [ "$(grep -c "^$archive" "$scratch/ids")" -ne 1 ]; then
     die 1 "--archive must fit exactly one of: $(tr '\n' ' ' <"$scratch/ids")"
   fi
+  read_revocations
   while read -r id; do
     case $id in "${archive:-$id}"*) wanted=true ;; *) wanted=false ;; esac
     if ! check_signature manifest "$folder/$id.manifest"; then
@@ -203,6 +258,9 @@ choose_archive() {
       if grep -Fqx "$host ${signer#ed25519:}" "$scratch/signers"; then why='bad signature'; else why='unknown signer'; fi
       say "archive $id: $why; it names the signer $signer"
       if $wanted; then die 5 "nothing was restored; try another region, or name an older archive with --archive"; fi
+    elif is_void; then
+      say "archive $id is void: its signer was revoked, and the last good archive does not follow it"
+      if $wanted && [ -n "$archive" ]; then die 5 "nothing was restored; name an older archive with --archive"; fi
     elif $wanted; then
       read_header
       if [ "$status" = complete ] || [ -n "$archive" ]; then return; fi

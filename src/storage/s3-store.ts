@@ -120,14 +120,15 @@ class S3Store implements ObjectStore {
         const sizeBytes = sizeWithoutBytes(error);
         return sizeBytes === undefined ? this.#emptyRange(key, call) : { sizeBytes, body: noBytes() };
       }
-      throw this.#error(error, call);
+      const failure = this.#error(error, call);
+      throw (await this.#isUnlisted(key, failure, signal)) ? nothingThere(call) : failure;
     }
   }
 
   /** A range of no bytes cannot be asked for in HTTP. */
   async #emptyRange(key: string, call: S3Call): Promise<OpenedObject> {
     const found = await this.head(key, call.signal);
-    if (found === null) throw new StoreError("missing", `${call.doing}: there is no such object`);
+    if (found === null) throw nothingThere(call);
     return { sizeBytes: found.sizeBytes, body: noBytes() };
   }
 
@@ -141,7 +142,20 @@ class S3Store implements ObjectStore {
       return { key, sizeBytes: output.ContentLength, modifiedMs: output.LastModified?.getTime() ?? 0 };
     } catch (error) {
       if (statusOf(error) === 404 && signal?.aborted !== true) return null;
-      throw this.#error(error, call);
+      const failure = this.#error(error, call);
+      if (await this.#isUnlisted(key, failure, signal)) return null;
+      throw failure;
+    }
+  }
+
+  /** To a key that may list under a condition only, 403 is also said of what is not there; the listing it may see tells which. */
+  async #isUnlisted(key: string, failure: Error, signal: AbortSignal | undefined): Promise<boolean> {
+    if (!(failure instanceof StoreError) || failure.fault !== "denied") return false;
+    try {
+      for await (const object of this.list(key, signal)) if (object.key === key) return false;
+      return true;
+    } catch {
+      return false;
     }
   }
 
@@ -224,6 +238,10 @@ class S3Store implements ObjectStore {
       hint: "Something between this machine and the store answers in its place; check the endpoint and the proxy.",
     });
   }
+}
+
+function nothingThere({ doing }: S3Call): StoreError {
+  return new StoreError("missing", `${doing}: there is no such object`);
 }
 
 /**

@@ -128,6 +128,23 @@ describe("a question", () => {
     terminal.stop();
   });
 
+  test("for a secret is asked once nothing shows any more, and takes keys as they come", async () => {
+    const raw: string[] = [];
+    const { input, stderr, terminal } = asking();
+    Object.assign(input, { setRawMode: (on: boolean) => raw.push(`raw ${on}`) });
+    stderr.on("data", (shown: Buffer) => raw.push(String(shown)));
+    const { signal } = new AbortController();
+    const first = terminal.askSecret("First?", signal);
+    input.write("wrong\x15 tw");
+    input.write("oé\x7f\x7fo \rahead\n");
+    expect(await first).toBe(" two ");
+    expect(await terminal.askSecret("Second?", signal)).toBe("ahead");
+    expect(raw).toEqual(["raw true", "First? ", "raw false", "\n", "raw true", "Second? ", "raw false", "\n"]);
+    const third = terminal.askSecret("Third?", signal);
+    input.write("abc\x04");
+    await expect(third).rejects.toMatchObject({ code: "E_INTERRUPTED" });
+  });
+
   test("is for people: not with -q, not with --json, not without a terminal", () => {
     expect(asking().terminal.canAsk).toBe(true);
     expect(asking({ quiet: true }).terminal.canAsk).toBe(false);

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ColdkeepError } from "../../src/errors.ts";
-import { formatKit, type Kit, parseKit, parseSignerArgument, parseSignerLine, type PinnedSigner, signerLine } from "../../src/format/kit.ts";
+import { formatKit, formatKitSecrets, type Kit, parseKit, parseKitSecrets, parseSignerArgument, parseSignerLine, type PinnedSigner, signerLine } from "../../src/format/kit.ts";
 
 const KEY = `ed25519:${Buffer.alloc(32, 7).toString("base64")}`;
 const IDENTITY = "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX";
@@ -59,6 +59,22 @@ describe("a kit", () => {
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
+  });
+
+  test("with a sealed part reads back, and is refused where that part is not whole", () => {
+    const recipient = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+    const armored = `-----BEGIN AGE ENCRYPTED FILE-----\n${"QUJD".repeat(16)}\nQUI=\n-----END AGE ENCRYPTED FILE-----\n`;
+    const { operatorKey = "", ...open } = KIT;
+    const sealed: Kit = { ...open, identities: [], sealed: { armored, recipients: [recipient] } };
+    const text = formatKit(sealed, ABOUT);
+    expect(parseKit(text)).toEqual(sealed);
+    expect(parseKit(text.replaceAll("\n", "\r\n"))).toEqual(sealed);
+    expect(parseKitSecrets(formatKitSecrets({ identities: [IDENTITY], operatorKey }))).toEqual({ identities: [IDENTITY], operatorKey });
+    expect(messageOf(text.replace("# QUI=\n", "# QU I=\n"))).toMatch(/line \d+ of the kit is not a line of the sealed part/);
+    expect(messageOf(text.replace("# QUI=\n", `${IDENTITY}\n`))).toMatch(/^line \d+ .*sealed part$/);
+    expect(messageOf(text.slice(0, text.indexOf("\n# -----END")))).toContain("has no end");
+    expect(messageOf(`${text}# -----BEGIN AGE ENCRYPTED FILE-----\n`)).toContain("second sealed part");
+    expect(messageOf(text.replace(recipient, "age1short"))).toContain("is not an age recipient");
   });
 
   test("no value or note can smuggle in a line", () => {

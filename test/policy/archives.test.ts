@@ -69,7 +69,7 @@ describe("chains", () => {
     const id = makeId(1e12 + n, Buffer.alloc(10, n + variant));
     const header = { id, sequence: idTimeMs(id), status, previous: previous === null ? null : { id: "p", sha256: `digest ${previous}` } };
     // Only the fields that the policy reads.
-    return { header: header as unknown as ManifestHeader, sha256: `digest ${n}${variant === 0 ? "" : `.${variant}`}`, regions: ["a"] };
+    return { header: header as unknown as ManifestHeader, sha256: `digest ${n}${variant === 0 ? "" : `.${variant}`}`, signer: "ed25519:own", regions: ["a"] };
   };
 
   test("latest is the newest complete one, else the newest", () => {

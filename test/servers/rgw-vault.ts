@@ -7,7 +7,7 @@ import { type ProgramOptions, type ProgramResult, runColdkeep } from "../support
 import type { Rgw, S3Endpoint } from "../support/rgw.ts";
 
 /** A second, independent S3 implementation. */
-function minioOf({ endpoint, accessKeyId, secretAccessKey, region }: S3Endpoint): Client {
+export function minioOf({ endpoint, accessKeyId, secretAccessKey, region }: S3Endpoint): Client {
   const url = new URL(endpoint);
   const useSSL = url.protocol === "https:";
   const client = new Client({ endPoint: url.hostname, port: Number(url.port), useSSL, accessKey: accessKeyId, secretKey: secretAccessKey, region });

@@ -24,7 +24,11 @@ export type Rgw = {
   crash(index: number): Promise<void>;
   /** Starts a killed gateway again, at its old address. */
   revive(index: number): Promise<void>;
+  /** Another user of an endpoint's gateway, with no rights but what bucket policies give it. Throws for a server of COLDKEEP_TEST_S3. */
+  addUser(index: number, name: string): Promise<S3Keys>;
 };
+
+export type S3Keys = { accessKeyId: string; secretAccessKey: string };
 
 export type RgwRegion = { name: string; tls?: boolean };
 
@@ -39,7 +43,7 @@ const run = promisify(execFile);
  */
 export async function startRgw(regions: readonly RgwRegion[]): Promise<Rgw> {
   const named = process.env["COLDKEEP_TEST_S3"];
-  if (named !== undefined && named !== "") return { endpoints: pickEndpoints(named, regions), stop: async () => undefined, crash: notOurs, revive: notOurs };
+  if (named !== undefined && named !== "") return { endpoints: pickEndpoints(named, regions), stop: async () => undefined, crash: notOurs, revive: notOurs, addUser: notOurs };
   const cluster = new Cluster(mkdtempSync(join(tmpdir(), "coldkeep-rgw-")));
   try {
     await cluster.startMonitor();
@@ -47,7 +51,7 @@ export async function startRgw(regions: readonly RgwRegion[]): Promise<Rgw> {
     const endpoints: S3Endpoint[] = [];
     for (const region of regions) endpoints.push(await cluster.startGateway(region));
     const gateway = (index: number): Gateway => cluster.gateways[index] ?? raise(`no gateway ${index}`);
-    return { endpoints, stop: () => cluster.stop(), crash: (index) => cluster.crash(gateway(index)), revive: (index) => cluster.revive(gateway(index)) };
+    return { endpoints, stop: () => cluster.stop(), crash: (index) => cluster.crash(gateway(index)), revive: (index) => cluster.revive(gateway(index)), addUser: (index, name) => cluster.addUser(gateway(index), name) };
   } catch (error) {
     const told = cluster.logs();
     await cluster.stop();
@@ -59,8 +63,8 @@ function raise(message: string): never {
   throw new Error(message);
 }
 
-async function notOurs(): Promise<void> {
-  raise("only a gateway started here can be killed; unset COLDKEEP_TEST_S3");
+async function notOurs(): Promise<never> {
+  raise("only a gateway started here can be killed or get users; unset COLDKEEP_TEST_S3");
 }
 
 function pickEndpoints(json: string, regions: readonly RgwRegion[]): S3Endpoint[] {
@@ -79,6 +83,10 @@ function pickEndpoints(json: string, regions: readonly RgwRegion[]): S3Endpoint[
 function isEndpoint(value: unknown): value is S3Endpoint {
   if (typeof value !== "object" || value === null) return false;
   return ["region", "endpoint", "accessKeyId", "secretAccessKey"].every((name) => typeof Reflect.get(value, name) === "string");
+}
+
+function placeOf(name: string): string[] {
+  return [`--rgw-realm=${name}`, `--rgw-zonegroup=${name}`, `--rgw-zone=${name}`];
 }
 
 type Gateway = { name: string; args: readonly string[]; port: number; child: ChildProcess };
@@ -123,8 +131,8 @@ class Cluster {
   }
 
   async startGateway({ name, tls }: RgwRegion): Promise<S3Endpoint> {
-    const place = [`--rgw-realm=${name}`, `--rgw-zonegroup=${name}`, `--rgw-zone=${name}`];
-    const admin = (...args: string[]): Promise<unknown> => run("radosgw-admin", ["-c", this.#conf, ...args, ...place], { timeout: START_MS });
+    const place = placeOf(name);
+    const admin = (...args: string[]): Promise<void> => this.#admin(name, args);
     await admin("realm", "create");
     await admin("zonegroup", "create", "--master");
     await admin("zone", "create", "--master");
@@ -134,9 +142,7 @@ class Cluster {
       await admin("zone", ...placement, `--data-pool=${name}.rgw.${storageClass.toLowerCase()}.data`);
     }
     await admin("period", "update", "--commit");
-    const keys = { accessKeyId: `test${randomBytes(6).toString("hex")}`, secretAccessKey: randomBytes(20).toString("hex") };
-    const user = ["--uid=test", "--display-name=test", `--access-key=${keys.accessKeyId}`, `--secret-key=${keys.secretAccessKey}`];
-    await admin("user", "create", ...user);
+    const keys = await this.#makeUser(name, "test");
     const port = await freePort();
     const certificate = tls === true ? makeCertificate(this.#folder) : undefined;
     const front =
@@ -148,6 +154,20 @@ class Cluster {
     await this.#until(`the gateway of ${name}`, () => answers(port));
     const endpoint = `${tls === true ? "https" : "http"}://127.0.0.1:${port}`;
     return { region: name, endpoint, ...keys, ...(certificate !== undefined && { ca: certificate.certPath }) };
+  }
+
+  addUser({ name }: Gateway, uid: string): Promise<S3Keys> {
+    return this.#makeUser(name, uid);
+  }
+
+  async #makeUser(gateway: string, uid: string): Promise<S3Keys> {
+    const keys = { accessKeyId: `test${randomBytes(6).toString("hex")}`, secretAccessKey: randomBytes(20).toString("hex") };
+    await this.#admin(gateway, ["user", "create", `--uid=${uid}`, `--display-name=${uid}`, `--access-key=${keys.accessKeyId}`, `--secret-key=${keys.secretAccessKey}`]);
+    return keys;
+  }
+
+  async #admin(gateway: string, args: readonly string[]): Promise<void> {
+    await run("radosgw-admin", ["-c", this.#conf, ...args, ...placeOf(gateway)], { timeout: START_MS });
   }
 
   async crash({ child }: Gateway): Promise<void> {

@@ -1,7 +1,7 @@
 /** What a run builds on: the archive before, and which stored objects may be named again. */
 import { fingerprintSet } from "./recipient-sets.ts";
 import type { Manifest } from "../manifests.ts";
-import { askEach, loadManifest, surveyHost, type LostRegion } from "../manifests.ts";
+import { askEach, loadManifest, type LostRegion } from "../manifests.ts";
 import type { EarlyListings } from "../early-listings.ts";
 import type { KnownObject, RunState } from "../../state/run-state.ts";
 import type { SegmentReference } from "../../format/catalog-root.ts";
@@ -9,6 +9,7 @@ import { GRACE_MS, SEEN_VALID_MS, UNLISTED_MS } from "../../policy/grace.ts";
 import { newestFirst, type SeenArchive } from "../../policy/latest.ts";
 import type { StoredObject } from "../../storage/object-store.ts";
 import type { Region } from "../region.ts";
+import { surveyHost } from "../survey.ts";
 import type { Trust } from "../trust.ts";
 
 /** An archive needs this many catalog objects at the most; the emptiest are written again before it would need more. */

@@ -2,7 +2,8 @@
 import { messageOf } from "../../errors.ts";
 import { newestFirst } from "../../policy/latest.ts";
 import type { Emit } from "../events.ts";
-import { loadManifest, type Survey } from "../manifests.ts";
+import { loadManifest } from "../manifests.ts";
+import type { Survey } from "../survey.ts";
 import type { Region } from "../region.ts";
 import { tryCompleteRegion } from "../region-copy.ts";
 import type { Trust } from "../trust.ts";

@@ -2,7 +2,8 @@
 import { ColdkeepError } from "../../errors.ts";
 import { newestFirst, type SeenArchive } from "../../policy/latest.ts";
 import type { RunState } from "../../state/run-state.ts";
-import { newerUnknown, type Survey } from "../manifests.ts";
+import { newerUnknown, type Survey } from "../survey.ts";
+import { RevokedFault } from "../trust.ts";
 
 export type ChainChoice = {
   /** Another instance of the host may be taken over. */
@@ -24,7 +25,10 @@ export function checkChain(survey: Survey, state: RunState, writer: string, choi
     });
   }
   if (newest !== undefined) refuseClone(newest, writer, choice);
-  const remembered = state.latest();
+  const voided = new Set(survey.faulty.filter(({ fault }) => fault instanceof RevokedFault).map(({ id }) => id));
+  const committed = state.latest();
+  // What the operator has declared void is nobody's loss.
+  const remembered = committed !== undefined && voided.has(committed.id) ? undefined : committed;
   const seen = newest === undefined ? null : { id: newest.header.id, sha256: newest.sha256, sequence: newest.header.sequence };
   if (remembered === undefined || (seen !== null && seen.sequence >= remembered.sequence)) return seen;
   if (allRegionsAnswer && !choice.newChain) {

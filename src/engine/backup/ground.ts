@@ -1,11 +1,14 @@
 /** Everything a run finds out and checks before it reads a source: the ground it stands on. */
 import { mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { recipientOf } from "../../codec/age-keys.ts";
+import { formatPublicKey } from "../../codec/signer.ts";
 import { hasChainBegun } from "../../config/keys.ts";
 import type { LoadedConfig } from "../../config/load.ts";
 import { ColdkeepError, messageOf } from "../../errors.ts";
 import type { SegmentReference } from "../../format/catalog-root.ts";
 import { usualOf, type Usual } from "../../format/usual.ts";
+import { revokedSigners } from "../../policy/revocation.ts";
 import { CatalogCache } from "../../state/catalog-cache.ts";
 import { ContentIndex } from "../../state/content-index.ts";
 import type { RunState } from "../../state/run-state.ts";
@@ -17,7 +20,8 @@ import { readHostSetup, refuseIdentities, regionSpecs, type HostSetup } from "..
 import { indexCatalog } from "../index-catalog.ts";
 import { warnOfKit } from "../kit-note.ts";
 import { surveyLiving } from "../living.ts";
-import { loadManifest, type LostRegion, type Manifest, type Survey } from "../manifests.ts";
+import { loadManifest, type LostRegion, type Manifest } from "../manifests.ts";
+import type { Survey } from "../survey.ts";
 import { ObjectSource, SealedReader } from "../object-source.ts";
 import { closeRegions, openRegions, reachableRegions, type Region } from "../region.ts";
 import { collectKnown, knownObjects, newCheckpoints, reusableObjects, type Reusable } from "./base.ts";
@@ -87,6 +91,7 @@ async function surveyGround(order: BackupOrder, setup: HostSetup, state: RunStat
   const answering = await reachableRegions(regions, config.vault, emit, signal);
   const survey = await surveyLiving(answering, config.host, setup.trust, emit, signal, early);
   const ever = { ...survey, archives: [...survey.archives, ...survey.expired] };
+  refuseRevoked(survey, setup);
   const surveyed = withoutLost(answering, survey.lost, emit);
   const allAnswer = surveyed.length === regions.length;
   const end = checkChain(ever, state, setup.keys.writer, order, allAnswer);
@@ -110,6 +115,14 @@ async function surveyGround(order: BackupOrder, setup: HostSetup, state: RunStat
   const left = volumesToLeave(state, config.retention, reusable.volumes, survey.archives.map(({ header }) => header.id), emit);
   if (!order.dryRun && reachable.length === regions.length) state.forgetObjects(reusable.gone);
   return { setup, regions, reachable, state, cache, spoolDir: paths.spool, end, base, reusable: { ...reusable, volumes: reusable.volumes.filter((id) => !left.has(id)) }, recipients };
+}
+
+/** What a revoked signer signs now, no reader takes. Throws E_SIGNER. */
+function refuseRevoked({ records }: Survey, { signer, keysDir }: HostSetup): void {
+  if (!revokedSigners(records).has(formatPublicKey(signer.publicKey))) return;
+  throw new ColdkeepError("E_SIGNER", "the signer of this host was revoked: no reader would take an archive that it signs", {
+    hint: `Move ${join(keysDir, "signer.key")} away, run \`coldkeep init\` for a new one, and pin it with \`coldkeep signer trust\`; docs/guide/keys.md has every step.`,
+  });
 }
 
 /** Leaves regions out that failed while they were asked. Throws E_REGION when none is left. */

@@ -60,7 +60,7 @@ async function checkKeys(setup: HostSetup, env: Readonly<Record<string, string |
   const count =
     recipients.length > 1
       ? ok("recipients", `${recipients.length} recipients can open the archives`)
-      : warn("recipients", "a single identity opens the archives: when it is lost, so are they", "Add a second recipient whose identity is kept elsewhere.");
+      : warn("recipients", "a single identity opens the archives: when it is lost, so are they", "Make a second one elsewhere with `coldkeep key new --kit FILE --to FILE`, and add its recipient to the configuration.");
   return [separated, ...kits, count];
 }
 

@@ -4,8 +4,9 @@ import { probeKey } from "../../format/object-key.ts";
 import type { PinnedSigner } from "../../format/kit.ts";
 import { StoreError } from "../../storage/object-store.ts";
 import { formatDuration } from "../../units.ts";
-import { surveyHost } from "../manifests.ts";
+import { surveyHost } from "../survey.ts";
 import { type Region, requireVault } from "../region.ts";
+import { RevokedFault } from "../trust.ts";
 import { type Check, checkedBy, fail, ok, warn } from "./check.ts";
 
 const CLOCK_LOW_MS = 60_000;
@@ -42,7 +43,8 @@ async function checkClock(name: string, region: Region, signal: AbortSignal): Pr
 async function checkReading(name: string, region: Region, { vault, host, signers, signal }: RegionChecks): Promise<Check> {
   const { archives, faulty, lost } = await surveyHost([region], host, { vault, signers }, "archive", signal);
   if (lost[0] !== undefined) throw lost[0].error;
-  if (faulty[0] !== undefined) return fail(name, faulty[0].fault.message, "Run `coldkeep list`, and find out who wrote that manifest.");
+  const bad = faulty.find(({ fault }) => !(fault instanceof RevokedFault));
+  if (bad !== undefined) return fail(name, bad.fault.message, "Run `coldkeep list`, and find out who wrote that manifest.");
   const [newest] = archives;
   return ok(name, newest === undefined ? "there is no archive yet" : `${archives.length} archives, the newest ${newest.header.id}`);
 }

@@ -3,10 +3,11 @@ import { objectKey, parseObjectKey } from "../../format/object-key.ts";
 import { holdReason, isExpired } from "../../policy/fates.ts";
 import { GRACE_MS, UNLISTED_MS } from "../../policy/grace.ts";
 import { newestFirst } from "../../policy/latest.ts";
+import { judgeRevoked } from "../../policy/revocation.ts";
 import { judgeArchives, type RetentionRule } from "../../policy/retention.ts";
 import type { HostView, Obstacle, RegionView, ViewedManifest } from "./view.ts";
 
-export type ArchiveVerdict = { archive: string; finishedAt: string; status: string; verdict: "keep" | "expire" | "expired"; reason: string; ageMs: number };
+export type ArchiveVerdict = { archive: string; finishedAt: string; status: string; verdict: "keep" | "expire" | "expired" | "void"; reason: string; ageMs: number };
 
 /** A record that is to be written. */
 export type PlannedExpiry = { archive: string; manifest: string; previous: { id: string; sha256: string } | null; reason: string };
@@ -44,18 +45,20 @@ export type PrunePlan = {
 };
 
 export function planHost(view: HostView, rule: RetentionRule, copies: number): PrunePlan {
-  const archives = newestFirst([...view.manifests.values()].filter(({ kind }) => kind === "archive"));
+  const all = newestFirst([...view.manifests.values()].filter(({ kind }) => kind === "archive"));
+  // What a thief signed takes nobody's place, and goes only by hand: the owner may find that it was good.
+  const { valid: archives, void: voided } = judgeRevoked(all, view.records.map(({ record }) => record));
   const { expired = [], living = [] } = Object.groupBy(archives, (archive) => (isExpired(view.fates, archive) ? "expired" : "living"));
   const verdicts = judge(view, living, rule, copies);
   const doomed = living.filter(({ header }) => verdicts.some(({ archive, verdict }) => archive === header.id && verdict === "expire"));
-  const kept = living.filter((archive) => !doomed.includes(archive));
+  const kept = [...living.filter((archive) => !doomed.includes(archive)), ...voided];
   const removed = [...expired, ...doomed];
   const stale = staleCheckpoints(view, archives);
   const regions = view.regions.map((region) => planRegion(view, region, { kept, removed, stale }));
   return {
     host: view.host,
     retired: view.records.some(({ record }) => record.kind === "retire"),
-    verdicts: [...verdicts, ...expired.map((archive) => expiredVerdict(view, archive))].toSorted((a, b) => (a.archive < b.archive ? 1 : -1)),
+    verdicts: [...verdicts, ...expired.map((archive) => expiredVerdict(view, archive)), ...voided.map((archive) => voidVerdict(view, archive))].toSorted((a, b) => (a.archive < b.archive ? 1 : -1)),
     expire: doomed.map(({ header, sha256 }) => ({ archive: header.id, manifest: sha256, previous: header.previous, reason: verdicts.find(({ archive }) => archive === header.id)?.reason ?? "" })),
     remove: removed.map(({ header }) => header.id),
     regions,
@@ -88,6 +91,10 @@ function storedMs({ regions }: HostView, key: string): number {
 function expiredVerdict(view: HostView, { header, sha256 }: ViewedManifest): ArchiveVerdict {
   const { at = "", reason = "" } = view.fates.expired.get(sha256) ?? {};
   return { archive: header.id, finishedAt: header.finishedAt, status: header.status, verdict: "expired", reason: `since ${at}: ${reason}`, ageMs: view.nowMs - Date.parse(header.finishedAt) };
+}
+
+function voidVerdict(view: HostView, { header }: ViewedManifest): ArchiveVerdict {
+  return { archive: header.id, finishedAt: header.finishedAt, status: header.status, verdict: "void", reason: "signed by a revoked signer after its last good archive; left alone", ageMs: view.nowMs - Date.parse(header.finishedAt) };
 }
 
 /** Checkpoints of runs that an archive followed long ago: what they keep, that archive lists, or nobody wants. */

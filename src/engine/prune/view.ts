@@ -132,12 +132,12 @@ export async function addManifests(view: HostView, vault: OpenVault, signal: Abo
   await eachOf(wanted, MANIFESTS_AT_ONCE, async ({ region, key, kind, id }) => {
     try {
       const bytes = await region.store.fetchBytes(key, { maxBytes: MANIFEST_HEAD_BYTES + OBJECT_LIST_BYTES_MAX, signal });
-      const { header, sha256, objects } = parseManifest(bytes, { type: kind === "checkpoint" ? "checkpoint" : "manifest", host, id }, vault.trust);
+      const { header, sha256, objects, signer } = parseManifest(bytes, { type: kind === "checkpoint" ? "checkpoint" : "manifest", host, id }, vault.trust);
       const known = manifests.get(manifestName(kind, id));
       if (known !== undefined && known.sha256 !== sha256) throw new ColdkeepError("E_REFUSED", `the manifest of ${kind} ${id} is another one than in region "${known.regions[0]}"`, { hint: "Find out who wrote it: `coldkeep verify` shows both." });
       for (const { id: object, kind: of, sizeBytes } of objects) view.sizes.set(objectKey(host, of, object), sizeBytes);
       if (known !== undefined) known.regions.push(region.name);
-      else manifests.set(manifestName(kind, id), { kind, header, sha256, regions: [region.name], objects: objects.map((each) => shared(keys, objectKey(host, each.kind, each.id))) });
+      else manifests.set(manifestName(kind, id), { kind, header, sha256, signer, regions: [region.name], objects: objects.map((each) => shared(keys, objectKey(host, each.kind, each.id))) });
     } catch (error) {
       signal.throwIfAborted();
       view.obstacles.push(faultObstacle(region.name, error));

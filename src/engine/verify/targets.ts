@@ -8,7 +8,7 @@ import { StoreError } from "../../storage/object-store.ts";
 import type { LivingSurvey } from "../living.ts";
 import { eachOf, parseManifest, type Manifest } from "../manifests.ts";
 import type { OpenVault } from "../open-vault.ts";
-import { ManifestFault, type Trust } from "../trust.ts";
+import { ManifestFault, RevokedFault, type Trust } from "../trust.ts";
 import { objectName, type RegionTally } from "./region-tally.ts";
 import type { ArchiveReport } from "./report.ts";
 
@@ -19,7 +19,7 @@ export type Choice = { archives: SeenArchive[]; /** Ids of manifests that no reg
 /** Throws E_NOT_FOUND, E_SIGNER. */
 export function chooseTargets(vault: OpenVault, survey: LivingSurvey, wanted: { archive: string | undefined; all: boolean }): Choice {
   const known = new Set(survey.archives.map(({ header }) => header.id));
-  const unsigned = [...new Set(survey.faulty.filter(({ fault }) => !fault.isUnknownSigner).map(({ id }) => id))].filter((id) => !known.has(id));
+  const unsigned = [...new Set(survey.faulty.filter(({ fault }) => !fault.isUnknownSigner && !(fault instanceof RevokedFault)).map(({ id }) => id))].filter((id) => !known.has(id));
   const prefix = wanted.archive?.toLowerCase();
   const named = prefix === undefined || prefix === "latest" ? [] : unsigned.filter((id) => id.startsWith(prefix));
   if (named.length > 0 && ![...known].some((id) => id.startsWith(prefix ?? ""))) return { archives: [], ruined: named };

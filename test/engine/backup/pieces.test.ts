@@ -15,7 +15,7 @@ import { PreviousCatalog } from "../../../src/engine/backup/previous-catalog.ts"
 import { ScanLog } from "../../../src/engine/backup/scan-log.ts";
 import { SegmentWriter } from "../../../src/engine/backup/segment-writer.ts";
 import { ManifestFault } from "../../../src/engine/trust.ts";
-import type { Survey } from "../../../src/engine/manifests.ts";
+import type { Survey } from "../../../src/engine/survey.ts";
 import type { Stat } from "../../../src/disk/stat.ts";
 import type { SegmentReference } from "../../../src/format/catalog-root.ts";
 import { encodeContinuation, encodeEntry, encodeExtents, type Entry, nextChunkOffset } from "../../../src/format/entry.ts";
@@ -266,10 +266,10 @@ describe("checkChain", () => {
   const seen = (n: number, writer = WRITER): Survey["archives"][number] => {
     // Only the fields that the check reads.
     const header = { id: id(n), sequence: idTimeMs(id(n)), writer } as unknown as ManifestHeader;
-    return { header, sha256: digest(n), regions: ["a"] };
+    return { header, sha256: digest(n), signer: "ed25519:own", regions: ["a"] };
   };
   const end = (n: number) => ({ id: id(n), sha256: digest(n), sequence: idTimeMs(id(n)) });
-  const survey = (...archives: Survey["archives"]): Survey => ({ archives, faulty: [], lost: [] });
+  const survey = (...archives: Survey["archives"]): Survey => ({ archives, faulty: [], lost: [], records: [], recordFaults: [] });
 
   function check(found: Survey, options: { latest?: number; choice?: Partial<ChainChoice>; allAnswer?: boolean } = {}): ReturnType<typeof checkChain> {
     const state = new RunState(tempDir());
