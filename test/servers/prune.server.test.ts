@@ -16,8 +16,11 @@ beforeAll(async () => {
   await vault.keepVersions();
 });
 afterAll(async () => {
-  await vault.remove();
-  await rgw.stop();
+  try {
+    await vault.remove();
+  } finally {
+    await rgw.stop();
+  }
 });
 
 test("of three archives of one day the middle one goes, with every version of its manifest, from both regions", async () => {
