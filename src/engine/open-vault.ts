@@ -10,6 +10,7 @@ import type { BareSigner, Kit, PinnedSigner } from "../format/kit.ts";
 import { isHostLabel, parseObjectKey } from "../format/object-key.ts";
 import { chainFindings, expiredLinks, latestArchive, type SeenArchive } from "../policy/latest.ts";
 import { CatalogCache } from "../state/catalog-cache.ts";
+import { HeadCache } from "../state/head-cache.ts";
 import { statePaths } from "../state/state-paths.ts";
 import { CatalogReader } from "./catalog-reader.ts";
 import { EarlyListings } from "./early-listings.ts";
@@ -149,7 +150,9 @@ export class OpenVault {
     const { emit, signal } = this.#order;
     const early = this.#early?.host === host ? this.#early.listings : undefined;
     this.#early = undefined;
-    const survey = await surveyLiving(this.reachable, host, this.trust, emit, signal, early);
+    const { authority } = this.#order;
+    using heads = authority.kind === "config" ? new HeadCache(authority.loaded.config.state) : undefined;
+    const survey = await surveyLiving(this.reachable, host, this.trust, emit, signal, { early, heads });
     for (const { error } of survey.lost) emit({ kind: "warning", message: messageOf(error), hint: error instanceof ColdkeepError ? error.hint : undefined });
     for (const { region, fault } of survey.faulty) emit({ kind: "warning", message: `region "${region}": ${fault.message}`, hint: fault.hint });
     for (const finding of chainFindings([...survey.archives, ...survey.expired, ...expiredLinks(survey.fates)])) emit({ kind: "warning", message: finding.message });

@@ -8,6 +8,7 @@ import { newestFirst, type SeenArchive } from "../policy/latest.ts";
 import { judgeRevoked, revokedSigners } from "../policy/revocation.ts";
 import type { StoredObject } from "../storage/object-store.ts";
 import { KIB } from "../units.ts";
+import type { HeadCache, ListedHead } from "../state/head-cache.ts";
 import type { EarlyListings } from "./early-listings.ts";
 import { type Answered, askEach, eachOf, listObjects, type LostRegion } from "./manifests.ts";
 import { findRecords, type RecordFault } from "./records.ts";
@@ -28,14 +29,18 @@ const HEADS_AT_ONCE = 32;
 /** The newest manifest is most often wanted whole; up to this size it comes with its head. */
 const NEWEST_BYTES = 256 * KIB;
 
+/** What spares a survey some questions: listings asked for before, heads read before. */
+export type SurveyAids = { early?: EarlyListings | undefined; heads?: HeadCache | undefined };
+
 /**
  * The archives (or checkpoints) of a host in all `regions`, verified, and the manifests that did not verify. A region that
  * fails is `lost`, and holds nothing then. Throws StoreError when every region fails, E_INTERRUPTED.
  */
-export async function surveyHost(regions: readonly Region[], host: string, trust: Trust, kind: Kind = "archive", signal?: AbortSignal, early?: EarlyListings): Promise<Survey> {
-  const asked = { host, trust, kind, signal };
+export async function surveyHost(regions: readonly Region[], host: string, trust: Trust, kind: Kind = "archive", signal?: AbortSignal, { early, heads }: SurveyAids = {}): Promise<Survey> {
+  const asked = { host, trust, kind, signal, heads };
   const [signed, { records, faults }] = await Promise.all([surveySigned(regions, asked, early), findRecords(regions, host, trust, signal, early)]);
   const found = revokedSigners(records).size === 0 ? signed : await withoutRevoked(regions, asked, records);
+  heads?.save();
   return { ...surveyed(found, regions), records, recordFaults: faults };
 }
 
@@ -120,15 +125,15 @@ function surveyed(found: Found, regions: readonly Region[]): Found {
   return { ...found, archives: newestFirst(archives) };
 }
 
-type Asked = { host: string; trust: Trust; kind: Kind; headBytes: number; signal: AbortSignal | undefined };
+type Asked = { host: string; trust: Trust; kind: Kind; headBytes: number; signal: AbortSignal | undefined; heads?: HeadCache | undefined };
 
 /** Takes the first region whose head verifies; others count as holders by the size of what they list. */
 async function surveyOne(id: string, listings: Listings, asked: Asked, found: Found): Promise<void> {
   const holders = listings.filter(({ answer }) => answer.has(id));
   const bad = new Set<Region>();
-  for (const { region } of holders) {
+  for (const { region, answer } of holders) {
     try {
-      const { header, line, bytes, signer } = await readHead(region, id, asked);
+      const { header, line, bytes, signer } = await readHead(region, id, asked, answer.get(id));
       const sizeBytes = manifestBytes(line.length, header);
       const regions = holders.filter((holder) => !bad.has(holder.region) && holder.answer.get(id)?.sizeBytes === sizeBytes).map((holder) => holder.region.name);
       found.archives.push({ header, sha256: sha256Hex(line), signer, regions, ...(asked.headBytes === NEWEST_BYTES && bytes.length === sizeBytes && { bytes }) });
@@ -149,10 +154,15 @@ function manifestBytes(lineBytes: number, header: ManifestHeader): number {
   return lineBytes + 1 + SIGNATURE_LINE_BYTES + header.objects.size;
 }
 
-async function readHead(region: Region, id: string, { host, trust, kind, headBytes, signal }: Asked): Promise<{ header: ManifestHeader; signer: string; line: Buffer; bytes: Buffer }> {
+type Head = { header: ManifestHeader; signer: string; line: Buffer; bytes: Buffer };
+
+async function readHead({ store }: Region, id: string, { host, trust, kind, headBytes, signal, heads }: Asked, object: StoredObject | undefined): Promise<Head> {
   const key = objectKey(host, kind, id);
-  const bytes = await region.store.fetchBytes(key, { range: { offset: 0, length: headBytes }, maxBytes: headBytes, signal });
-  const { header, signer, line } = verifyHead(bytes, { type: kind === "archive" ? "manifest" : "checkpoint", host, id }, trust);
+  const listed: ListedHead | undefined = object && { location: store.location, key, sizeBytes: object.sizeBytes, modifiedMs: object.modifiedMs };
+  const known = listed === undefined || headBytes === NEWEST_BYTES ? undefined : heads?.find(listed);
+  const bytes = known ?? (await store.fetchBytes(key, { range: { offset: 0, length: headBytes }, maxBytes: headBytes, signal }));
+  const { header, signer, line, rest } = verifyHead(bytes, { type: kind === "archive" ? "manifest" : "checkpoint", host, id }, trust);
+  if (known === undefined && listed !== undefined) heads?.note(listed, bytes.subarray(0, bytes.length - rest.length));
   return { header, signer, line, bytes };
 }
 

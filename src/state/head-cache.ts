@@ -26,20 +26,20 @@ const SCHEMA = `
 /** Rows kept; those of the oldest ids, which sort first, go first. */
 const ROWS_MAX = 20_000;
 
-/** Every method throws E_DISK where the cache cannot be read or kept. */
-export class HeadCache {
-  readonly #database: StateDatabase;
+/** Never throws: what cannot be read or kept is fetched again. */
+export class HeadCache implements Disposable {
+  readonly #database: StateDatabase | undefined;
   readonly #found: { listed: ListedHead; bytes: Buffer }[] = [];
 
-  /** `stateDir` must be there. */
   constructor(stateDir: string) {
-    this.#database = new StateDatabase(join(stateDir, "heads.db"), SCHEMA);
+    this.#database = attempt(() => new StateDatabase(join(stateDir, "heads.db"), SCHEMA));
   }
 
   /** The head of an object that is still listed as it was when its head was read. */
   find({ location, key, sizeBytes, modifiedMs }: ListedHead): Buffer | undefined {
     const sql = "SELECT bytes, crc FROM head WHERE location = ? AND key = ? AND size = ? AND modified = ?";
-    const { bytes, crc } = this.#database.run(() => this.#database.statement(sql).get(location, key, sizeBytes, Math.floor(modifiedMs))) ?? {};
+    const database = this.#database;
+    const { bytes, crc } = attempt(() => database?.run(() => database.statement(sql).get(location, key, sizeBytes, Math.floor(modifiedMs)))) ?? {};
     return bytes instanceof Uint8Array && crc32(bytes) === crc ? Buffer.from(bytes) : undefined;
   }
 
@@ -50,16 +50,26 @@ export class HeadCache {
 
   /** Writes what was noted, in one transaction. */
   save(): void {
-    if (this.#found.length === 0) return;
-    this.#database.transaction(() => {
-      const insert = this.#database.statement("INSERT OR REPLACE INTO head VALUES (?, ?, ?, ?, ?, ?)");
-      for (const { listed, bytes } of this.#found) insert.run(listed.location, listed.key, listed.sizeBytes, Math.floor(listed.modifiedMs), bytes, crc32(bytes));
-      this.#database.statement(`DELETE FROM head WHERE (location, key) IN (SELECT location, key FROM head ORDER BY key DESC LIMIT -1 OFFSET ${ROWS_MAX})`).run();
-    });
-    this.#found.length = 0;
+    const [database, found] = [this.#database, this.#found.splice(0)];
+    if (found.length === 0 || database === undefined) return;
+    attempt(() =>
+      database.transaction(() => {
+        const insert = database.statement("INSERT OR REPLACE INTO head VALUES (?, ?, ?, ?, ?, ?)");
+        for (const { listed, bytes } of found) insert.run(listed.location, listed.key, listed.sizeBytes, Math.floor(listed.modifiedMs), bytes, crc32(bytes));
+        database.statement(`DELETE FROM head WHERE (location, key) IN (SELECT location, key FROM head ORDER BY key DESC LIMIT -1 OFFSET ${ROWS_MAX})`).run();
+      }),
+    );
   }
 
-  close(): void {
-    this.#database.close();
+  [Symbol.dispose](): void {
+    attempt(() => this.#database?.close());
+  }
+}
+
+function attempt<T>(work: () => T): T | undefined {
+  try {
+    return work();
+  } catch {
+    return undefined;
   }
 }

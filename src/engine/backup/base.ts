@@ -101,7 +101,7 @@ export async function collectKnown(
  * and neither is a region that fails.
  */
 export async function newCheckpoints(base: Manifest | null, regions: readonly Region[], host: string, trust: Trust, signal?: AbortSignal, early?: EarlyListings): Promise<Manifest[]> {
-  const { archives } = await surveyHost(regions, host, trust, "checkpoint", signal, early);
+  const { archives } = await surveyHost(regions, host, trust, "checkpoint", signal, { early });
   const young = archives.filter(({ header }) => header.sequence > (base?.header.sequence ?? 0));
   const loaded = await Promise.allSettled(young.map((checkpoint) => loadManifest(regions, checkpoint, trust, signal)));
   signal?.throwIfAborted();

@@ -11,6 +11,7 @@ import { usualOf, type Usual } from "../../format/usual.ts";
 import { revokedSigners } from "../../policy/revocation.ts";
 import { CatalogCache } from "../../state/catalog-cache.ts";
 import { ContentIndex } from "../../state/content-index.ts";
+import { HeadCache } from "../../state/head-cache.ts";
 import type { RunState } from "../../state/run-state.ts";
 import { statePaths } from "../../state/state-paths.ts";
 import { CatalogReader } from "../catalog-reader.ts";
@@ -89,7 +90,8 @@ async function surveyGround(order: BackupOrder, setup: HostSetup, state: RunStat
   emit({ kind: "progress", text: "looking at the regions" });
   const early = new EarlyListings(regions, config.host, signal);
   const answering = await reachableRegions(regions, config.vault, emit, signal);
-  const survey = await surveyLiving(answering, config.host, setup.trust, emit, signal, early);
+  using heads = new HeadCache(config.state);
+  const survey = await surveyLiving(answering, config.host, setup.trust, emit, signal, { early, heads });
   const ever = { ...survey, archives: [...survey.archives, ...survey.expired] };
   refuseRevoked(survey, setup);
   const surveyed = withoutLost(answering, survey.lost, emit);

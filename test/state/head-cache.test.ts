@@ -1,0 +1,46 @@
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { expect, test } from "vitest";
+import { HeadCache, type ListedHead } from "../../src/state/head-cache.ts";
+import { tempDir } from "../support/temp-dir.ts";
+
+const LISTED: ListedHead = { location: "s3://north/vault", key: "hosts/a/archives/1.manifest", sizeBytes: 900, modifiedMs: 1_700_000_000_123.7 };
+const HEAD = Buffer.from("header\nsignature\n");
+
+function keep(dir: string, listed = LISTED): void {
+  using cache = new HeadCache(dir);
+  cache.note(listed, HEAD);
+  cache.save();
+}
+
+function find(dir: string, listed = LISTED): string | undefined {
+  using cache = new HeadCache(dir);
+  return cache.find(listed)?.toString();
+}
+
+test("a head is found while the region lists its object as it did, and in that region only", () => {
+  const dir = tempDir();
+  keep(dir);
+  expect(find(dir)).toBe(HEAD.toString());
+  for (const change of [{ location: "s3://south/vault" }, { key: "hosts/a/archives/2.manifest" }, { sizeBytes: 901 }, { modifiedMs: LISTED.modifiedMs + 1 }]) {
+    expect(find(dir, { ...LISTED, ...change }), JSON.stringify(change)).toBeUndefined();
+  }
+});
+
+test("a damaged row, a damaged file and a folder that is not there cost a question, no more", () => {
+  const dir = tempDir();
+  keep(dir);
+  const database = new DatabaseSync(join(dir, "heads.db"));
+  database.exec("UPDATE head SET bytes = x'00'");
+  database.close();
+  expect(find(dir)).toBeUndefined();
+  keep(dir);
+  expect(find(dir)).toBe(HEAD.toString());
+  for (const ending of ["-wal", "-shm"]) rmSync(join(dir, `heads.db${ending}`), { force: true });
+  writeFileSync(join(dir, "heads.db"), Buffer.alloc(8192, 7));
+  expect(find(dir)).toBeUndefined();
+  const missing = join(tempDir(), "missing");
+  keep(missing);
+  expect(find(missing)).toBeUndefined();
+});
