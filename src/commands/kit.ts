@@ -1,6 +1,6 @@
 /** `coldkeep kit …`: printing the kit, adding to it, and proving that it opens the archives. */
 import { resolve } from "node:path";
-import { checkKitFor, type KitCheck } from "../engine/kit-check.ts";
+import { checkKitFor, type KitCheck, recordKitCheck } from "../engine/kit-check.ts";
 import { addSigner, findCredentials, protectKit } from "../engine/kit-edit.ts";
 import { writePage } from "../engine/new-page.ts";
 import { OpenVault } from "../engine/open-vault.ts";
@@ -53,13 +53,16 @@ export async function runProtect(context: CommandContext, _args: readonly string
 export async function runCheck(context: CommandContext, _args: readonly string[], options: KitCheckOptions): Promise<ExitStatus> {
   const { terminal, signal } = context;
   const kit = await openKitAt(context, options.kit, options);
-  using vault = await OpenVault.open({ authority: { kind: "kit", kit }, region: options.region, emit: emitTo(terminal), signal });
+  const emit = emitTo(terminal);
+  using vault = await OpenVault.open({ authority: { kind: "kit", kit }, region: options.region, emit, signal });
   const hosts = vault.hosts();
   if (hosts.length === 0) throw new ColdkeepError("E_KIT", "the kit trusts no host", { hint: "Add a host's signer line with `coldkeep kit add-signer`." });
   const checks: KitCheck[] = [];
   for (const host of hosts) {
     terminal.progress(`opening the newest archive of ${host}`);
-    checks.push(await checkKitFor(vault, host, signal));
+    const check = await checkKitFor(vault, host, signal);
+    checks.push(check);
+    if (!options.unrecorded) await recordKitCheck(vault, check, kit, emit, signal);
   }
   if (terminal.wantsJson) terminal.json({ checks });
   else terminal.data(checks.flatMap(linesOf).join("\n"));

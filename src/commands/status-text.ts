@@ -91,6 +91,7 @@ export function statusLines(status: HostStatus, objectives: Objectives, nowMs: n
     ...archiveRows(archives.find(({ id }) => id === newestGood), objectives, nowMs),
     ...gridRows(archives),
     ...localRows(status, nowMs),
+    row("key checked", status.keyCheckedAt === null ? "never, that anybody recorded: see `coldkeep kit check`" : `${formatDuration(Math.max(0, nowMs - Date.parse(status.keyCheckedAt)))} ago`),
     ...growthRow(archives, nowMs),
     ...findings.flatMap(findingLines),
   ];
@@ -118,6 +119,7 @@ export function statusDocument(status: HostStatus, objectives: Objectives, nowMs
     ageMs: good === undefined ? null : ageMs(good, nowMs),
     growth: grown,
     ...localDocument(status),
+    keyCheckedAt: status.keyCheckedAt,
     archivesTotal: archives.length,
     archives: archives.slice(0, LISTED_MAX),
     findings,

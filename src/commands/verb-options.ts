@@ -142,7 +142,7 @@ export const KIT_PRINT_OPTIONS = {
   withReadCredentials: flag("with the keys this machine has for the regions: give keys that can only read"),
 } as const;
 export const KIT_ADD_SIGNER_OPTIONS = { kit: KIT, json: JSON_FLAG } as const;
-export const KIT_CHECK_OPTIONS = { kit: KIT, passphraseFile: PASSPHRASE_FILE, region: text("NAME", "in this region only"), json: JSON_FLAG } as const;
+export const KIT_CHECK_OPTIONS = { kit: KIT, passphraseFile: PASSPHRASE_FILE, region: text("NAME", "in this region only"), unrecorded: flag("leave no signed record of it in the vault"), json: JSON_FLAG } as const;
 const NEW_PASSPHRASE = {
   protect: flag("protect what is written with a passphrase, asked on the terminal"),
   newPassphraseFile: text("FILE", "the same with the passphrase from a file of mode 0600, or /dev/fd/N"),

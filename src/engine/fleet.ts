@@ -3,7 +3,7 @@ import type { Emit } from "./events.ts";
 import { listed, type ListedArchive } from "./list-archives.ts";
 import { eachOf } from "./manifests.ts";
 import type { OpenVault } from "./open-vault.ts";
-import { retirement } from "./status.ts";
+import { recordedFacts } from "./status.ts";
 
 const HOSTS_AT_ONCE = 16;
 
@@ -20,7 +20,7 @@ export type FleetHost = {
 export async function fleetStatus(vault: OpenVault, sinceMs: number, emit: Emit, signal: AbortSignal): Promise<FleetHost[]> {
   const found: FleetHost[] = [];
   await eachOf(vault.hosts(), HOSTS_AT_ONCE, async (host) => {
-    const [survey, retired] = await Promise.all([vault.newest(host, sinceMs), retirement(vault, host, emit, signal)]);
+    const [survey, { retired }] = await Promise.all([vault.newest(host, sinceMs), recordedFacts(vault, host, emit, signal)]);
     const [newest] = survey.archives;
     const faults = survey.faulty.map(({ region, fault }) => `region ${region}: ${fault.message}`);
     found.push({ host, newest: newest === undefined ? null : listed(vault, survey, newest), retired, faults });

@@ -1,8 +1,12 @@
 /** Proves that a kit opens what it should: the newest archive of each host, catalog and contents. */
+import { parseSecretKey } from "../codec/signer.ts";
 import { ColdkeepError, messageOf } from "../errors.ts";
+import type { Kit } from "../format/kit.ts";
 import { newestFirst } from "../policy/latest.ts";
+import type { Emit } from "./events.ts";
 import type { OpenVault } from "./open-vault.ts";
 import { loadManifest } from "./manifests.ts";
+import { recordStatement } from "./operator-record.ts";
 import { SealedReader } from "./object-source.ts";
 
 export type KitCheck = {
@@ -37,5 +41,16 @@ export async function checkKitFor(vault: OpenVault, host: string, signal: AbortS
   } catch (error) {
     signal.throwIfAborted();
     return { host, archive: id, startedAt, fault: messageOf(error), hint: error instanceof ColdkeepError ? error.hint : undefined };
+  }
+}
+
+/** Leaves word of it for `status`, where the kit can sign that and the archive opened. What cannot be recorded is told. Throws E_INTERRUPTED. */
+export async function recordKitCheck(vault: OpenVault, { host, archive, fault }: KitCheck, { operatorKey }: Kit, emit: Emit, signal: AbortSignal): Promise<void> {
+  if (archive === null || fault !== null || operatorKey === undefined) return;
+  try {
+    await recordStatement(vault, { kind: "drill", host, archive, depth: "kit", result: "passed", report: "" }, parseSecretKey(operatorKey), emit, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    emit({ kind: "warning", message: `no record of the check of ${host} was left: ${messageOf(error)}`, hint: "`coldkeep status` cannot tell of it. With keys that only read, give --unrecorded." });
   }
 }

@@ -14,17 +14,18 @@ import type { Trust } from "./trust.ts";
 
 const RECORDS_AT_ONCE = 16;
 
-function operatorKeys(trust: Trust): string[] {
-  return trust.signers.flatMap((signer) => (signer.role === "operator" ? [parsePublicKey(signer.key)] : []));
+/** An operator may say anything of a host, a drill's signer only how a drill went. */
+function keysFor({ kind }: VaultRecord, trust: Trust): string[] {
+  return trust.signers.flatMap(({ role, key }) => (role === "operator" || (role === "drill" && kind === "drill") ? [parsePublicKey(key)] : []));
 }
 
-/** Checks a record against the key it was read from and the pinned operators. Throws E_FORMAT, E_SIGNER. */
+/** Checks a record against the key it was read from and the pinned signers. Throws E_FORMAT, E_SIGNER. */
 export function verifyRecord(bytes: Buffer, expected: { host: string; id: string }, trust: Trust): VaultRecord {
   const what = `record ${expected.id} of ${expected.host}`;
   const { line, signature } = splitSigned(bytes, RECORD_LINE_BYTES_MAX, what);
   const parsed = parseRecord(line, what);
   const message = signedMessage("record", line);
-  if (!operatorKeys(trust).some((key) => verifySignature(key, message, signature))) {
+  if (!keysFor(parsed, trust).some((key) => verifySignature(key, message, signature))) {
     throw new ColdkeepError("E_SIGNER", `${what} is signed by nobody who is pinned as operator`, { hint: "Pin the operator's signer, or find out who wrote it." });
   }
   const { host, id, vault } = parsed.record;

@@ -10,6 +10,8 @@ import { readRecords } from "./records.ts";
 export type HostStatus = {
   host: string;
   retired: { at: string; reason: string } | null;
+  /** When somebody last proved, with a record, that the key opens an archive; ISO time. */
+  keyCheckedAt: string | null;
   /** Newest first. */
   archives: ListedArchive[];
   /** The newest that is whole, in enough regions. */
@@ -23,11 +25,13 @@ function known(archive: ListedArchive): KnownArchive {
   return { id, startedAtMs: Date.parse(startedAt), status, flags, regions };
 }
 
-/** The record that ended a host's reports, or null. Throws StoreError when no region answers. */
-export async function retirement(vault: OpenVault, host: string, emit: Emit, signal: AbortSignal): Promise<HostStatus["retired"]> {
+/** What the records of a host say of how it stands. Throws StoreError when no region answers. */
+export async function recordedFacts(vault: OpenVault, host: string, emit: Emit, signal: AbortSignal): Promise<Pick<HostStatus, "retired" | "keyCheckedAt">> {
   const records = await readRecords(vault.reachable, host, vault.trust, emit, signal);
-  const last = records.findLast(({ kind }) => kind === "retire");
-  return last?.kind === "retire" ? { at: last.record.at, reason: last.record.reason } : null;
+  const retired = records.findLast(({ kind }) => kind === "retire");
+  // Whoever restored anything had the key.
+  const checked = records.findLast(({ kind, record }) => kind === "drill" && record.result === "passed");
+  return { retired: retired?.kind === "retire" ? { at: retired.record.at, reason: retired.record.reason } : null, keyCheckedAt: checked?.record.at ?? null };
 }
 
 function chainText({ kind, message, region }: ArchiveFinding): string {
@@ -40,12 +44,13 @@ export type StatusOrder = { copies: number; objectives: Objectives; local: Local
 export async function hostStatus(vault: OpenVault, host: string, order: StatusOrder): Promise<HostStatus> {
   const { copies, objectives, local, nowMs, signal } = order;
   // The list tells of records that are none.
-  const [{ archives, findings }, retired] = await Promise.all([listArchives(vault, [host]), retirement(vault, host, () => undefined, signal)]);
+  const [{ archives, findings }, recorded] = await Promise.all([listArchives(vault, [host]), recordedFacts(vault, host, () => undefined, signal)]);
+  const { retired } = recorded;
   const [newest] = archives;
   // An archive since then says more than a failure before it.
   const failure = local.failure !== null && newest !== undefined && Date.parse(newest.startedAt) > local.failure.atMs ? null : local.failure;
   // What a revoked signer wrote is an alarm until a good archive came after it.
   const open = findings.filter(({ kind, archive }) => kind !== "revoked-signer" || newest === undefined || idTimeMs(archive) > newest.sequence);
   const facts: Facts = { nowMs, archives: archives.map(known), copies, retired: retired !== null, chain: open.map(chainText), ...local, failure };
-  return { host, retired, archives, newestGood: newestGood(facts.archives, copies)?.id ?? null, local, findings: findingsOf(facts, objectives) };
+  return { host, ...recorded, archives, newestGood: newestGood(facts.archives, copies)?.id ?? null, local, findings: findingsOf(facts, objectives) };
 }

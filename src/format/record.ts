@@ -36,12 +36,16 @@ const Revoke = Head.extend({ kind: z.literal("revoke"), revoked: z.string().refi
 /** The host makes no more archives; what it made stays. */
 const Retire = Head.extend({ kind: z.literal("retire"), reason });
 
+/** What of the archive was proven to come back: that a kit opens it, its files, databases, or services. */
+const Drill = Head.extend({ kind: z.literal("drill"), archive: id, depth: z.enum(["kit", "files", "databases", "services"]), result: z.enum(["passed", "failed"]), report: z.string().max(16_000) });
+
 type Kinds = {
   expire: z.infer<typeof Expire>;
   hold: z.infer<typeof Hold>;
   release: z.infer<typeof Release>;
   lost: z.infer<typeof Lost>;
   retire: z.infer<typeof Retire>;
+  drill: z.infer<typeof Drill>;
   revoke: z.infer<typeof Revoke>;
 };
 
@@ -53,6 +57,7 @@ export type ReleaseRecord = Kinds["release"];
 export type LostRecord = Kinds["lost"];
 export type RetireRecord = Kinds["retire"];
 export type RevokeRecord = Kinds["revoke"];
+export type DrillRecord = Kinds["drill"];
 export type RecordHead = z.infer<typeof Head>;
 /** `other` is a kind that this version does not know: whoever deletes refuses to while there is one. */
 export type VaultRecord = { [K in keyof Kinds]: { kind: K; record: Kinds[K] } }[keyof Kinds] | { kind: "other"; record: RecordHead };
@@ -81,6 +86,8 @@ export function parseRecord(line: Buffer, what: string): VaultRecord {
       return { kind: "retire", record: parseAs(Retire, value, what) };
     case "revoke":
       return { kind: "revoke", record: parseAs(Revoke, value, what) };
+    case "drill":
+      return { kind: "drill", record: parseAs(Drill, value, what) };
     default:
       return { kind: "other", record: head };
   }

@@ -12,6 +12,7 @@ const RECORDS: KnownRecord[] = [
   { ...STATEMENT, kind: "release", archive: ID, hold: OTHER, reason: "settled" },
   { ...STATEMENT, kind: "lost", objects: [ID, OTHER] },
   { ...STATEMENT, kind: "retire", reason: "switched off" },
+  { ...STATEMENT, kind: "drill", archive: ID, depth: "kit", result: "passed", report: "" },
 ];
 
 describe("a record", () => {

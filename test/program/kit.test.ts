@@ -96,7 +96,12 @@ describe("kit check", () => {
     };
     expect(await check()).toMatchObject({ status: 1, checks: [{ host: "web1", archive: null, fault: "has no archive" }] });
     const { document } = await host.backup();
-    expect(await check()).toEqual({ status: 0, checks: [expect.objectContaining({ host: "web1", archive: document.archive, fault: null })] });
+    const opened = { status: 0, checks: [expect.objectContaining({ host: "web1", archive: document.archive, fault: null })] };
+    const keyCheckedAt = async (): Promise<unknown> => (await host.run(["status", "--json", "--config", host.config])).json()["keyCheckedAt"];
+    expect(await check(["--unrecorded"])).toEqual(opened);
+    expect(await keyCheckedAt()).toBeNull();
+    expect(await check()).toEqual(opened);
+    expect(Date.parse(String(await keyCheckedAt()))).toBeGreaterThan(Date.now() - 60_000);
 
     // An identity that is another's.
     const stranger = await setUpHost();

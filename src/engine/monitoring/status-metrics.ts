@@ -8,7 +8,7 @@ function seconds(time: string): number {
 }
 
 /** For Prometheus: to be scraped, or written where a collector finds it. */
-export function formatStatusMetrics({ host, archives, newestGood, findings, retired, local }: HostStatus, { rpoMs, rtoMs }: Objectives, vault: string): string {
+export function formatStatusMetrics({ host, archives, newestGood, findings, retired, keyCheckedAt, local }: HostStatus, { rpoMs, rtoMs }: Objectives, vault: string): string {
   const out = new Exposition({ host, vault });
   const good = archives.find(({ id }) => id === newestGood);
   const [newest] = archives;
@@ -23,6 +23,7 @@ export function formatStatusMetrics({ host, archives, newestGood, findings, reti
   out.gauge("archive_bytes", "What the newest archive needs in each region.", sum(newest?.storedBytes));
   out.gauge("source_bytes", "Length of what the newest archive holds.", sum(newest?.sourceBytes));
   out.gauge("verified_timestamp_seconds", "When a verification on this host last found everything sound.", Object.entries(local.verified).map(([level, ms]) => ({ labels: { level }, value: ms / 1000 })));
+  out.gauge("key_checked_timestamp_seconds", "When somebody last proved that the key opens an archive.", sum(keyCheckedAt === null ? undefined : seconds(keyCheckedAt)));
   out.gauge("rpo_target_seconds", "How old the newest archive may be.", sum(rpoMs / 1000));
   out.gauge("rto_target_seconds", "How long a rebuild may take.", sum(rtoMs === null ? undefined : rtoMs / 1000));
   out.gauge("retired", "1 for a host that makes no more archives.", sum(retired === null ? 0 : 1));
