@@ -12,6 +12,11 @@ function readVersion(): string {
 if (argv.length === 1 && (argv[0] === "--version" || argv[0] === "-V")) {
   process.stdout.write(`${readVersion()}\n`);
 } else {
+  // Comes only where the run waits for what nothing can bring any more: that must not end as a success.
+  process.once("beforeExit", () => {
+    process.stderr.write("coldkeep: error: the run broke off: it waited for something that can no longer happen\n");
+    process.exit(1);
+  });
   const { runProgram } = await import("./run.ts");
   // Idle connections and workers must not keep a finished run alive.
   process.exit(await runProgram(argv, readVersion()));

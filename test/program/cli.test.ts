@@ -73,6 +73,16 @@ describe("the ways a run ends", () => {
     expect(run.stderr).not.toContain("\x1b");
   });
 
+  test("a run that waits for what can never come is no success", async () => {
+    const folder = tempDir();
+    mkdirSync(join(folder, "a"));
+    const hook = 'import fs from "node:fs/promises"; import { syncBuiltinESMExports } from "node:module"; fs.open = () => new Promise(() => undefined); syncBuiltinESMExports();';
+    const env = { NODE_OPTIONS: `--import="data:text/javascript,${encodeURIComponent(hook)}"` };
+    const run = await runColdkeep(["list", "--region", `file://${folder}/a`, "--signer", "ed25519:7ra07JVGsZ7pzUxu78hRpY8SF8DZYinwScZ5UyGTd2A="], { env });
+    expect(run).toMatchObject({ status: 1, stdout: "" });
+    expect(run.stderr).toMatch(/the run broke off/);
+  });
+
   test("a stack is shown with --debug only", async () => {
     const args = ["config", "show", "--config", "/nonexistent/c.yaml"];
     expect((await runColdkeep(args)).stderr).not.toMatch(/\bat .*\.[jt]s:/);
