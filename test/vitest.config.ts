@@ -1,10 +1,14 @@
 import { defineConfig } from "vitest/config";
 
 /**
- * Three projects: `unit` (modules, in process), `program` (the real program, from outside) and `servers` (what needs a
- * real server). Node itself loads the sources, by type stripping, so that worker URLs mean here what they mean in production.
+ * `unit` (modules, in process), `program` (the real program, from outside), `faults` (the program among faults of every kind),
+ * `servers` (what needs a real server) and `long` (the same over many minutes). Node itself loads the sources, by type
+ * stripping, so that worker URLs mean here what they mean in production.
  */
 const serverTests = "test/**/*.server.test.ts";
+const longTests = "test/**/*.long.test.ts";
+/** Much of their time they wait: for a clock tick to pass, a time-out to end. */
+const PROGRAMS_AT_ONCE = 5;
 
 if (Number(process.versions.node.split(".")[0]) < 26) {
   throw new Error(`tests need Node 26 and this is ${process.version}: run them through npm (\`npm test\`), after \`npm ci\``);
@@ -23,7 +27,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/program/**", serverTests],
+          exclude: ["test/program/**", "test/faults/**", serverTests, longTests],
           testTimeout: 20_000,
         },
       },
@@ -35,8 +39,17 @@ export default defineConfig({
           exclude: [serverTests],
           testTimeout: 120_000,
           hookTimeout: 60_000,
-          // Much of their time they wait: for a clock tick to pass, a time-out to end.
-          maxWorkers: 5,
+          maxWorkers: PROGRAMS_AT_ONCE,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "faults",
+          include: ["test/faults/**/*.test.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
+          maxWorkers: PROGRAMS_AT_ONCE,
         },
       },
       {
@@ -47,6 +60,16 @@ export default defineConfig({
           testTimeout: 600_000,
           hookTimeout: 120_000,
           maxWorkers: 2,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "long",
+          include: [longTests],
+          testTimeout: 900_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
         },
       },
     ],
