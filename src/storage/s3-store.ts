@@ -13,6 +13,7 @@ import {
   type PutOptions,
   StoreError,
   type StoredObject,
+  type StoredVersion,
 } from "./object-store.ts";
 import type { Pacers } from "./pacer.ts";
 import { formatLocation, type S3Url } from "./region-url.ts";
@@ -20,6 +21,7 @@ import { openBody, sizeWithoutBytes } from "./s3-body.ts";
 import { type AnswerDate, type OpenedClient, openS3Client, type S3Sdk, type S3Timeouts } from "./s3-client.ts";
 import { isNotImplemented, isTaken, type S3Call, s3Error, statusOf } from "./s3-errors.ts";
 import { listBucket } from "./s3-list.ts";
+import { versionsOf } from "./s3-versions.ts";
 import { checkStoreKey } from "./store-key.ts";
 
 /** Volumes alone may lie in another storage class; what is read at every run must not. */
@@ -100,12 +102,13 @@ class S3Store implements ObjectStore {
 
   async get(key: string, options: GetOptions = {}): Promise<OpenedObject> {
     checkStoreKey(key, this.location);
-    const { range, signal } = options;
-    const call = this.#call(`get of ${key} from ${this.location}`, signal);
-    if (range?.length === 0) return this.#emptyRange(key, call);
+    const { range, version, signal } = options;
+    const call = this.#call(`get of ${version === undefined ? key : `version ${version} of ${key}`} from ${this.location}`, signal);
+    if (range?.length === 0 && version === undefined) return this.#emptyRange(key, call);
     const command = new this.#sdk.GetObjectCommand({
       Bucket: this.#url.bucket,
       Key: this.#base + key,
+      ...(version !== undefined && { VersionId: version }),
       ...(range !== undefined && { Range: `bytes=${range.offset}-${range.offset + range.length - 1}` }),
     });
     try {
@@ -163,6 +166,18 @@ class S3Store implements ObjectStore {
       doing: call.doing,
       fail: (error) => this.#error(error, call),
     });
+  }
+
+  async versions(key: string, signal?: AbortSignal): Promise<StoredVersion[]> {
+    checkStoreKey(key, this.location);
+    const call = this.#call(`look-up of the versions of ${key} in ${this.location}`, signal);
+    const wanted = { Bucket: this.#url.bucket, Prefix: this.#base + key, EncodingType: "url" } as const;
+    try {
+      return await versionsOf(this.#base + key, (next) => this.#client.send(new this.#sdk.ListObjectVersionsCommand({ ...wanted, ...next }), sendOptions(signal)));
+    } catch (error) {
+      if (isNotImplemented(error) && signal?.aborted !== true) return [];
+      throw this.#error(error, call);
+    }
   }
 
   async delete(key: string, signal?: AbortSignal): Promise<void> {

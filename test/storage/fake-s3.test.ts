@@ -20,14 +20,18 @@ const folder = mkdtempSync(join(tmpdir(), "coldkeep-fake-"));
 const certificate = makeCertificate(folder);
 let plain: FakeS3;
 let secure: FakeS3;
+let versioned: FakeS3;
 
 beforeAll(async () => {
   plain = await startFakeS3({ buckets: ["vault", "other"], pageSize: 100 });
   secure = await startFakeS3({ buckets: ["vault"], tls: certificate });
+  versioned = await startFakeS3({ buckets: ["vault"], pageSize: 5 });
+  versioned.bucket("vault").isVersioned = true;
 });
 afterAll(async () => {
   await plain.stop();
   await secure.stop();
+  await versioned.stop();
   rmSync(folder, { recursive: true });
 });
 
@@ -37,6 +41,8 @@ function open(fake: FakeS3, prefix: string, parameters = "", keys = fake.keys): 
 
 storeConformance("S3 (fake, http)", () => open(plain, "deep/prefix"), { checksDigest: true });
 storeConformance("S3 (fake, https with its own authority)", () => open(secure, "", `&ca=${certificate.certPath}`), { checksDigest: true });
+
+storeConformance("S3 (fake, with versions)", () => open(versioned, "a b+c"), { checksDigest: true, keepsVersions: true });
 
 describe("what is sent", () => {
   test("the digest stands in the request, nothing is encoded or hashed a second time, and only volumes get a storage class", async () => {

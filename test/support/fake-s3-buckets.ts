@@ -5,7 +5,10 @@ export type Kept = { bytes: Buffer; modifiedMs: number; storageClass: string | u
 
 export type Answer = { status: number; headers: Record<string, string>; body: Buffer };
 
-export type Operation = "PutObject" | "GetObject" | "HeadObject" | "DeleteObject" | "ListObjects" | "Other";
+export type Operation = "PutObject" | "GetObject" | "HeadObject" | "DeleteObject" | "ListObjects" | "ListVersions" | "Other";
+
+/** `kept` is null for a delete marker. */
+type Version = { id: string; kept: Kept | null; modifiedMs: number };
 
 export type FakeRequest = {
   /** Counts from 0 over the life of the server. */
@@ -29,6 +32,10 @@ export type BucketSettings = {
 /** A bucket as tests see it from behind the server's back. */
 export class FakeBucket {
   readonly kept = new Map<string, Kept>();
+  /** Whether what is replaced or deleted is kept as an older version, from now on. */
+  isVersioned = false;
+  readonly #versions = new Map<string, Version[]>();
+  #versionCount = 0;
   readonly #nowMs: () => number;
 
   constructor(nowMs: () => number) {
@@ -36,7 +43,12 @@ export class FakeBucket {
   }
 
   keys(): string[] {
-    return [...this.kept.keys()].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+    return inByteOrder(this.kept.keys());
+  }
+
+  /** Also those of which nothing but versions is left. */
+  versionedKeys(): string[] {
+    return inByteOrder(this.#versions.keys());
   }
 
   get(key: string): Buffer | undefined {
@@ -44,10 +56,32 @@ export class FakeBucket {
   }
 
   set(key: string, bytes: Uint8Array, storageClass?: string): void {
-    this.kept.set(key, { bytes: Buffer.from(bytes), modifiedMs: this.#nowMs(), storageClass });
+    const kept = { bytes: Buffer.from(bytes), modifiedMs: this.#nowMs(), storageClass };
+    this.kept.set(key, kept);
+    this.#note(key, kept);
   }
 
+  /** What a DELETE does: in a bucket with versions it hides the object only. */
+  hide(key: string): void {
+    this.kept.delete(key);
+    if (this.isVersioned) this.#note(key, null);
+    else this.#versions.delete(key);
+  }
+
+  /** The newest first. */
+  versions(key: string): Version[] {
+    return this.#versions.get(key) ?? [];
+  }
+
+  #note(key: string, kept: Kept | null): void {
+    const id = this.isVersioned ? `version-${++this.#versionCount}` : "null";
+    const older = this.isVersioned ? this.versions(key) : [];
+    this.#versions.set(key, [{ id, kept, modifiedMs: this.#nowMs() }, ...older]);
+  }
+
+  /** Removes it with all its versions. */
   delete(key: string): boolean {
+    this.#versions.delete(key);
     return this.kept.delete(key);
   }
 
@@ -60,6 +94,10 @@ export class FakeBucket {
   }
 }
 
+function inByteOrder(keys: Iterable<string>): string[] {
+  return [...keys].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+}
+
 /** Carries a request out. */
 export function answer(request: FakeRequest, bucket: FakeBucket | undefined, settings: BucketSettings): Answer {
   if (bucket === undefined) return errorAnswer(404, "NoSuchBucket", "the bucket does not exist");
@@ -70,10 +108,12 @@ export function answer(request: FakeRequest, bucket: FakeBucket | undefined, set
     case "HeadObject":
       return get(request, bucket);
     case "DeleteObject":
-      bucket.delete(request.key);
+      bucket.hide(request.key);
       return { status: 204, headers: {}, body: Buffer.alloc(0) };
     case "ListObjects":
       return list(request, bucket, settings);
+    case "ListVersions":
+      return listVersions(request, bucket, settings);
     case "Other":
       return errorAnswer(501, "NotImplemented", "the fake does not know this request");
   }
@@ -95,7 +135,9 @@ function put(request: FakeRequest, bucket: FakeBucket, settings: BucketSettings)
 }
 
 function get(request: FakeRequest, bucket: FakeBucket): Answer {
-  const kept = bucket.kept.get(request.key);
+  const version = request.query.get("versionId");
+  const kept = version === null ? bucket.kept.get(request.key) : bucket.versions(request.key).find(({ id }) => id === version)?.kept;
+  if (kept === null) return errorAnswer(405, "MethodNotAllowed", "a delete marker has no bytes");
   if (kept === undefined) return errorAnswer(404, "NoSuchKey", "there is no such key");
   const { bytes } = kept;
   const headers: Record<string, string> = {
@@ -133,6 +175,26 @@ function list(request: FakeRequest, bucket: FakeBucket, settings: BucketSettings
   const next = more ? `<NextContinuationToken>${Buffer.from(page.at(-1) ?? "").toString("base64url")}</NextContinuationToken>` : "";
   const encoding = encode === encodeForm ? "<EncodingType>url</EncodingType>" : "";
   const body = `<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>${request.bucket}</Name><Prefix>${encode(prefix)}</Prefix>${encoding}<KeyCount>${page.length}</KeyCount><MaxKeys>${size}</MaxKeys><IsTruncated>${more}</IsTruncated>${next}${contents.join("")}</ListBucketResult>`;
+  return { status: 200, headers: { "content-type": "application/xml" }, body: Buffer.from(body) };
+}
+
+/** One version a page more than asked for is never sent; a key's versions may be split over pages. */
+function listVersions(request: FakeRequest, bucket: FakeBucket, settings: BucketSettings): Answer {
+  const prefix = request.query.get("prefix") ?? "";
+  const encode = request.query.get("encoding-type") === "url" ? encodeForm : escapeXml;
+  const all = bucket.versionedKeys().filter((key) => key.startsWith(prefix)).flatMap((key) => bucket.versions(key).map((version, index) => ({ key, version, isLatest: index === 0 })));
+  const [keyMarker, idMarker] = [request.query.get("key-marker"), request.query.get("version-id-marker")];
+  const start = keyMarker === null ? 0 : all.findLastIndex(({ key, version }) => key === keyMarker && (idMarker === null || version.id === idMarker)) + 1;
+  const page = all.slice(start, start + settings.pageSize);
+  const last = page.at(-1);
+  const more = start + page.length < all.length && last !== undefined;
+  const rows = page.map(({ key, version: { id, kept, modifiedMs }, isLatest }) => {
+    const shared = `<Key>${encode(key)}</Key><VersionId>${id}</VersionId><IsLatest>${isLatest}</IsLatest><LastModified>${new Date(modifiedMs).toISOString()}</LastModified>`;
+    return kept === null ? `<DeleteMarker>${shared}</DeleteMarker>` : `<Version>${shared}<ETag>${escapeXml(etagOf(kept.bytes))}</ETag><Size>${kept.bytes.length}</Size></Version>`;
+  });
+  const next = more ? `<NextKeyMarker>${encode(last.key)}</NextKeyMarker><NextVersionIdMarker>${last.version.id}</NextVersionIdMarker>` : "";
+  const encoding = encode === encodeForm ? "<EncodingType>url</EncodingType>" : "";
+  const body = `<?xml version="1.0" encoding="UTF-8"?>\n<ListVersionsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>${request.bucket}</Name><Prefix>${encode(prefix)}</Prefix>${encoding}<MaxKeys>${settings.pageSize}</MaxKeys><IsTruncated>${more}</IsTruncated>${next}${rows.join("")}</ListVersionsResult>`;
   return { status: 200, headers: { "content-type": "application/xml" }, body: Buffer.from(body) };
 }
 
