@@ -6,7 +6,9 @@ import { objectKey } from "../format/object-key.ts";
 import { encodeRecord, parseRecord, RECORD_BYTES_MAX, RECORD_LINE_BYTES_MAX, type KnownRecord, type VaultRecord } from "../format/record.ts";
 import { signedMessage, splitSigned } from "../format/signed-text.ts";
 import { FORMAT_VERSION } from "../format/vault-marker.ts";
+import { StoreError } from "../storage/object-store.ts";
 import type { Emit } from "./events.ts";
+import type { EarlyListings } from "./early-listings.ts";
 import { askEach, eachOf, listObjects, type LostRegion } from "./manifests.ts";
 import type { Region } from "./region.ts";
 import type { Trust } from "./trust.ts";
@@ -32,9 +34,9 @@ export function verifyRecord(bytes: Buffer, expected: { host: string; id: string
 }
 
 /** The valid records of a host, oldest first; others are told and left out. Throws StoreError when no region answers, E_INTERRUPTED. */
-export async function readRecords(regions: readonly Region[], host: string, trust: Trust, emit: Emit, signal: AbortSignal): Promise<VaultRecord[]> {
+export async function readRecords(regions: readonly Region[], host: string, trust: Trust, emit: Emit, signal: AbortSignal, early?: EarlyListings): Promise<VaultRecord[]> {
   const lost: LostRegion[] = [];
-  const listings = await askEach(regions, (region) => listObjects(region, host, "record", signal), lost, signal);
+  const listings = await askEach(regions, (region) => early?.get(region, "record") ?? listObjects(region, host, "record", signal), lost, signal);
   if (listings.length === 0 && lost[0] !== undefined) throw lost[0].error;
   const ids = [...new Set(listings.flatMap(({ answer }) => [...answer.keys()]))].toSorted();
   const found = new Map<string, VaultRecord>();
@@ -49,6 +51,33 @@ export async function readRecords(regions: readonly Region[], host: string, trus
         emit({ kind: "warning", message: `region "${region.name}": ${messageOf(error)}`, hint: error instanceof ColdkeepError ? error.hint : undefined });
       }
     }
+  });
+  return ids.flatMap((id) => found.get(id) ?? []);
+}
+
+/** A valid record with its bytes, and the regions that answered, by how they hold it. */
+export type SeenRecord = { seen: VaultRecord; bytes: Buffer; right: string[]; missing: string[]; bad: string[] };
+
+/** The valid records of a host with where they are, oldest first; what is valid in no region is left alone. Regions that fail go to `lost`. Throws E_INTERRUPTED. */
+export async function surveyRecords(regions: readonly Region[], host: string, trust: Trust, lost: LostRegion[], signal: AbortSignal): Promise<SeenRecord[]> {
+  const listings = await askEach(regions, (region) => listObjects(region, host, "record", signal), lost, signal);
+  const ids = [...new Set(listings.flatMap(({ answer }) => [...answer.keys()]))].toSorted();
+  const found = new Map<string, SeenRecord>();
+  await eachOf(ids, RECORDS_AT_ONCE, async (id) => {
+    const [right, missing, bad]: [string[], string[], string[]] = [[], [], []];
+    const read = async (region: Region): Promise<void> => {
+      try {
+        const bytes = await region.store.fetchBytes(objectKey(host, "record", id), { maxBytes: RECORD_BYTES_MAX, signal });
+        const seen = verifyRecord(bytes, { host, id }, trust);
+        found.set(id, { seen, bytes, right, missing, bad });
+        right.push(region.name);
+      } catch (error) {
+        if (error instanceof StoreError && error.fault === "missing") missing.push(region.name);
+        else if (!(error instanceof StoreError) || error.fault === "corrupt") bad.push(region.name);
+        else throw error;
+      }
+    };
+    await askEach(listings.map(({ region }) => region), read, lost, signal);
   });
   return ids.flatMap((id) => found.get(id) ?? []);
 }

@@ -8,13 +8,13 @@ import type { Emit } from "./events.ts";
 import { eachOf, type Survey } from "./manifests.ts";
 import type { OpenVault } from "./open-vault.ts";
 import { scanCatalogs } from "./verify/catalogs.ts";
-import { CheckerPool } from "./verify/checker-pool.ts";
+import type { CheckerPool } from "./verify/checker-pool.ts";
 import { describeLost, findDoubtful, uncertainProblems, type Doubtful } from "./verify/lost.ts";
 import { pieceListPath } from "./verify/piece-list.ts";
-import { checkPresence, RegionCheck, type CheckGround, type ContentResult, type ObjectTask } from "./verify/region-check.ts";
-import { objectName, RegionTally } from "./verify/region-tally.ts";
+import { checkPresence, RegionCheck, withCheckers, type CheckGround, type ContentResult, type ObjectTask } from "./region-check.ts";
+import { objectName, RegionTally } from "./region-tally.ts";
 import { verifyStatus, type VerifyLevel, type VerifyReport } from "./verify/report.ts";
-import { checkManifest, chooseTargets, gatherTargets, Targets, type NeededObject } from "./verify/targets.ts";
+import { checkManifest, chooseTargets, gatherTargets, Targets, type NeededObject } from "./targets.ts";
 
 export type VerifyOrder = {
   vault: OpenVault;
@@ -72,13 +72,8 @@ class Verification {
     return needed === undefined || needed.archives.some((index) => tally.isRight(this.#targets.archives[index]?.report.id ?? ""));
   }
 
-  async #withPool<T>(use: (pool: CheckerPool) => Promise<T>): Promise<T> {
-    const pool = new CheckerPool(this.#order.level === "content" ? this.#order.vault.identities : []);
-    try {
-      return await use(pool);
-    } finally {
-      await pool.close();
-    }
+  #withPool<T>(use: (pool: CheckerPool) => Promise<T>): Promise<T> {
+    return withCheckers(this.#order.level === "content" ? this.#order.vault.identities : [], use);
   }
 
   #ground(pool: CheckerPool): CheckGround {

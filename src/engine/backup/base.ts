@@ -1,6 +1,8 @@
 /** What a run builds on: the archive before, and which stored objects may be named again. */
 import { fingerprintSet } from "./recipient-sets.ts";
+import type { Emit } from "../events.ts";
 import type { Manifest } from "../manifests.ts";
+import { readRecords } from "../records.ts";
 import { askEach, loadManifest, surveyHost, type LostRegion } from "../manifests.ts";
 import type { EarlyListings } from "../early-listings.ts";
 import type { KnownObject, RunState } from "../../state/run-state.ts";
@@ -25,13 +27,13 @@ export type Reusable = {
 };
 
 /**
- * Which known objects may be named again: encrypted to today's recipients, and held at their full size by as many of the
- * regions that answer as an archive needs copies. Regions that fail go to `lost`.
+ * Which known objects may be named again: encrypted to today's recipients, held at their full size by as many of the
+ * regions that answer as an archive needs copies, and not recorded as damaged in all of them. Regions that fail go to `lost`.
  */
 export async function reusableObjects(
   known: Map<string, KnownObject>,
   regions: readonly Region[],
-  wanted: { copies: number; volumeRecipients: string[]; catalogRecipients: string[] },
+  wanted: { copies: number; volumeRecipients: string[]; catalogRecipients: string[]; damaged: ReadonlySet<string> },
   early: EarlyListings,
   lost: LostRegion[],
   signal: AbortSignal,
@@ -41,7 +43,7 @@ export async function reusableObjects(
   const holders = ({ id, sizeBytes }: KnownObject): number => listings.filter(({ answer }) => answer.get(id) === sizeBytes).length;
   const sets = { volume: fingerprintSet(wanted.volumeRecipients).join(), catalog: fingerprintSet(wanted.catalogRecipients).join() };
   const usable = [...known.values()].filter(
-    (object) => object.recipients.join() === sets[object.kind] && holders(object) >= needed,
+    (object) => object.recipients.join() === sets[object.kind] && holders(object) >= needed && !wanted.damaged.has(object.id),
   );
   return {
     volumes: usable.filter(({ kind }) => kind === "volume").map(({ id }) => id),
@@ -49,6 +51,12 @@ export async function reusableObjects(
     objects: new Map(usable.map((object) => [object.id, object])),
     gone: [...known.values()].filter((object) => holders(object) === 0).map(({ id }) => id),
   };
+}
+
+/** Objects of a host that its operator has recorded as lost: their content is stored again. Throws StoreError when no region answers. */
+export async function recordedLost(regions: readonly Region[], host: string, trust: Trust, emit: Emit, signal: AbortSignal, early: EarlyListings): Promise<Set<string>> {
+  const records = await readRecords(regions, host, trust, emit, signal, early);
+  return new Set(records.flatMap((each) => (each.kind === "lost" ? each.record.objects : [])));
 }
 
 /** Sizes of the stored objects in a region, by id. */

@@ -19,7 +19,7 @@ import { warnOfKit } from "../kit-note.ts";
 import { loadManifest, surveyHost, type LostRegion, type Manifest, type Survey } from "../manifests.ts";
 import { ObjectSource, SealedReader } from "../object-source.ts";
 import { closeRegions, openRegions, reachableRegions, type Region } from "../region.ts";
-import { collectKnown, newCheckpoints, reusableObjects, type Reusable } from "./base.ts";
+import { collectKnown, newCheckpoints, recordedLost, reusableObjects, type Reusable } from "./base.ts";
 import { catchUp } from "./catch-up.ts";
 import { checkChain, type ChainChoice, type ChainEnd } from "./chain.ts";
 
@@ -98,7 +98,8 @@ async function surveyGround(order: BackupOrder, setup: HostSetup, state: RunStat
   const { manifest, base } = await readBase(survey, { setup, reachable: surveyed, reader, cache, emit }, signal);
   const known = await collectKnown(state, manifest, surveyed, config.host, setup.trust, signal, early);
   const lost: LostRegion[] = [];
-  const wanted = { copies: config.copies, volumeRecipients: recipients.volume, catalogRecipients: recipients.catalog };
+  const damaged = await recordedLost(surveyed, config.host, setup.trust, emit, signal, early);
+  const wanted = { copies: config.copies, volumeRecipients: recipients.volume, catalogRecipients: recipients.catalog, damaged };
   const reusable = await reusableObjects(known, surveyed, wanted, early, lost, signal);
   const reachable = withoutLost(surveyed, lost, emit);
   if (!order.dryRun && reachable.length === regions.length) state.forgetObjects(reusable.gone);

@@ -1,15 +1,17 @@
 /** What a check is about: archives, the objects they need, and their manifests in every region. */
-import { ColdkeepError, messageOf } from "../../errors.ts";
-import { idTimeMs } from "../../format/id.ts";
-import { MANIFEST_HEAD_BYTES, OBJECT_LIST_BYTES_MAX, type ListedObject } from "../../format/manifest.ts";
-import { objectKey } from "../../format/object-key.ts";
-import type { SeenArchive } from "../../policy/latest.ts";
-import { StoreError } from "../../storage/object-store.ts";
-import { eachOf, parseManifest, type Manifest, type Survey } from "../manifests.ts";
-import type { OpenVault } from "../open-vault.ts";
-import { ManifestFault, type Trust } from "../trust.ts";
+import { ColdkeepError, messageOf } from "../errors.ts";
+import { idTimeMs } from "../format/id.ts";
+import { MANIFEST_HEAD_BYTES, OBJECT_LIST_BYTES_MAX, type ListedObject } from "../format/manifest.ts";
+import { objectKey } from "../format/object-key.ts";
+import type { SeenArchive } from "../policy/latest.ts";
+import { StoreError } from "../storage/object-store.ts";
+import { eachOf, parseManifest, type Manifest, type Survey } from "./manifests.ts";
+import { olderVersions } from "./hidden-version.ts";
+import type { OpenVault } from "./open-vault.ts";
+import type { Region } from "./region.ts";
+import { ManifestFault, type Trust } from "./trust.ts";
 import { objectName, type RegionTally } from "./region-tally.ts";
-import type { ArchiveReport } from "./report.ts";
+import type { ArchiveReport } from "./verify/report.ts";
 
 const MANIFESTS_AT_ONCE = 4;
 
@@ -59,7 +61,7 @@ export async function gatherTargets(choice: Choice, tallies: readonly RegionTall
   for (const seen of choice.archives) {
     const { id } = seen.header;
     await eachOf(tallies, MANIFESTS_AT_ONCE, async (tally) => {
-      const manifest = await checkManifest(tally, { host, id, sha256: seen.sha256 }, trust, signal);
+      const manifest = await checkManifest(tally, { host, id, sha256: seen.sha256, type: seen.header.type }, trust, signal);
       if (manifest !== null) found.set(id, manifest);
     });
     const manifest = found.get(id);
@@ -76,21 +78,51 @@ export async function gatherTargets(choice: Choice, tallies: readonly RegionTall
   return targets;
 }
 
-/** The manifest when it is right in this region; else the tally knows what is wrong. Throws E_INTERRUPTED. */
-export async function checkManifest(tally: RegionTally, wanted: { host: string; id: string; sha256: string | null }, trust: Trust, signal: AbortSignal): Promise<Manifest | null> {
-  const { host, id } = wanted;
+/** What is asked for: `sha256` is that of line 1, null where no region is known to have it right. */
+export type WantedManifest = { host: string; id: string; sha256: string | null; type?: "manifest" | "checkpoint" };
+
+/** The manifest when it is right in this region, if only as an older version; else the tally knows what is wrong. Throws E_INTERRUPTED. */
+export async function checkManifest(tally: RegionTally, wanted: WantedManifest, trust: Trust, signal: AbortSignal): Promise<Manifest | null> {
+  const { id } = wanted;
   if (tally.reason !== undefined) return null;
   try {
-    const bytes = await tally.region.store.fetchBytes(objectKey(host, "archive", id), { maxBytes: MANIFEST_HEAD_BYTES + OBJECT_LIST_BYTES_MAX, signal });
-    const manifest = parseManifest(bytes, { type: "manifest", host, id }, trust);
-    if (wanted.sha256 !== null && manifest.sha256 !== wanted.sha256) throw new ManifestFault("it is another one than in other regions", false);
+    const manifest = await readManifest(tally.region, wanted, trust, { signal });
     tally.noteRightManifest(id);
     return manifest;
   } catch (error) {
     if (signal.aborted) throw error;
-    noteManifestFault(tally, id, error);
-    return null;
+    const older = isAway(tally, error) ? null : await olderManifest(tally.region, wanted, trust, signal);
+    if (older === null) noteManifestFault(tally, id, error);
+    else tally.noteHiddenManifest(id);
+    return older;
   }
+}
+
+function manifestKey({ host, id, type = "manifest" }: WantedManifest): string {
+  return objectKey(host, type === "manifest" ? "archive" : "checkpoint", id);
+}
+
+/** Reads a manifest, or a version of it, and checks it. Throws StoreError, ManifestFault, E_FORMAT. */
+async function readManifest(region: Region, wanted: WantedManifest, trust: Trust, { version, signal }: { version?: string; signal: AbortSignal }): Promise<Manifest> {
+  const { host, id, type = "manifest", sha256 } = wanted;
+  const bytes = await region.store.fetchBytes(manifestKey(wanted), { maxBytes: MANIFEST_HEAD_BYTES + OBJECT_LIST_BYTES_MAX, version, signal });
+  const manifest = parseManifest(bytes, { type, host, id }, trust);
+  if (sha256 !== null && manifest.sha256 !== sha256) throw new ManifestFault("it is another one than in other regions", false);
+  return manifest;
+}
+
+/** The version that is right of a manifest that something newer hides. */
+async function olderManifest(region: Region, wanted: WantedManifest, trust: Trust, signal: AbortSignal): Promise<Manifest | null> {
+  const versions = await olderVersions(region, manifestKey(wanted), signal).catch(() => []);
+  signal.throwIfAborted();
+  for (const { version } of versions) {
+    try {
+      return await readManifest(region, wanted, trust, { version, signal });
+    } catch {
+      signal.throwIfAborted();
+    }
+  }
+  return null;
 }
 
 function noteManifestFault(tally: RegionTally, id: string, error: unknown): void {

@@ -1,0 +1,94 @@
+/** Looks at all that a host's unexpired archives and its unfinished run need, in every region. */
+import { messageOf } from "../../errors.ts";
+import { idTimeMs } from "../../format/id.ts";
+import { newestFirst, type SeenArchive } from "../../policy/latest.ts";
+import { formatSize } from "../../units.ts";
+import type { Emit } from "../events.ts";
+import { surveyHost, type LostRegion, type Survey } from "../manifests.ts";
+import { surveyRecords, type SeenRecord } from "../records.ts";
+import type { Region } from "../region.ts";
+import type { Trust } from "../trust.ts";
+import { checkPresence, RegionCheck, withCheckers } from "../region-check.ts";
+import { RegionTally } from "../region-tally.ts";
+import { gatherTargets, type Choice, type NeededObject, type Targets } from "../targets.ts";
+import type { Findings } from "./plan.ts";
+
+export type Search = {
+  /** Every configured region. */
+  regions: readonly Region[];
+  /** Those that answer. */
+  reachable: readonly Region[];
+  /** Null: all regions are to be repaired. */
+  only: string | null;
+  trust: Trust;
+  /** Presence and sizes only: bytes of the right size are taken as right. */
+  quick: boolean;
+  emit: Emit;
+  signal: AbortSignal;
+};
+
+/** Throws StoreError when no region answers, E_INTERRUPTED. */
+export async function findFaults(host: string, search: Search): Promise<Findings> {
+  const { regions, reachable, only, trust, signal, emit } = search;
+  emit({ kind: "progress", text: `looking at the archives of ${host}` });
+  const lost: LostRegion[] = [];
+  const records = await surveyRecords(reachable, host, trust, lost, signal);
+  const archives = await surveyHost(reachable, host, trust, "archive", signal);
+  const checkpoints = await surveyHost(reachable, host, trust, "checkpoint", signal);
+  const tallies = regions.map((region) => new RegionTally(region, host));
+  for (const tally of tallies) if (!reachable.includes(tally.region)) tally.noteUnreachable("it does not answer, or does not hold this vault");
+  for (const { region, error } of [...lost, ...archives.lost, ...checkpoints.lost]) tallies.find((tally) => tally.region === region)?.noteUnreachable(messageOf(error));
+  for (const { region, fault } of archives.faulty) if (fault.isUnknownSigner) emit({ kind: "warning", message: `region "${region}": ${fault.message}; it is left alone`, hint: fault.hint });
+  const targets = await gatherTargets(chooseRepairs(archives, checkpoints, records), tallies, trust, host, signal);
+  const wanted = tallies.filter(({ region }) => only === null || region.name === only);
+  await checkAll(host, targets, { wanted, others: tallies.filter((tally) => !wanted.includes(tally)) }, search);
+  return { host, targets, tallies, wanted, records, isSure: tallies.every(({ reason }) => reason === undefined) };
+}
+
+/** Archives that an operator has expired, but for those on hold: nothing of them is brought back. */
+function expiredArchives(records: readonly SeenRecord[]): Set<string> {
+  const released = new Set(records.flatMap(({ seen }) => (seen.kind === "release" ? [seen.record.hold] : [])));
+  const held = new Set(records.flatMap(({ seen }) => (seen.kind === "hold" && !released.has(seen.record.id) ? [seen.record.archive] : [])));
+  return new Set(records.flatMap(({ seen }) => (seen.kind === "expire" && !held.has(seen.record.archive) ? [seen.record.archive] : [])));
+}
+
+/** A checkpoint that is older than an archive is of use to nobody: its run was followed by one that got to its end. */
+function chooseRepairs(archives: Survey, checkpoints: Survey, records: readonly SeenRecord[]): Choice {
+  const expired = expiredArchives(records);
+  const isAlive = (id: string): boolean => !expired.has(id);
+  const [newest] = archives.archives;
+  const unfinished = checkpoints.archives.filter(({ header }) => header.sequence > (newest?.header.sequence ?? 0));
+  const known = new Set(archives.archives.map(({ header }) => header.id));
+  const strange = new Set(archives.faulty.filter(({ fault }) => fault.isUnknownSigner).map(({ id }) => id));
+  const ruined = [...new Set(archives.faulty.map(({ id }) => id))].filter((id) => !known.has(id) && !strange.has(id) && isAlive(id));
+  const chosen: SeenArchive[] = [...unfinished, ...archives.archives].filter(({ header }) => isAlive(header.id));
+  return { archives: newestFirst(chosen), ruined: ruined.toSorted((a, b) => idTimeMs(b) - idTimeMs(a)) };
+}
+
+/** All objects in the regions to be repaired; in the others only what is bad in one of those. */
+async function checkAll(host: string, targets: Targets, { wanted, others }: { wanted: RegionTally[]; others: RegionTally[] }, search: Search): Promise<void> {
+  const all = [...targets.objects.values()];
+  await checkIn(host, wanted, all, search);
+  const bad = [...targets.objects].flatMap(([name, needed]) => (wanted.some((tally) => tally.fault(name) !== undefined) ? [needed] : []));
+  await checkIn(host, others, bad, search);
+}
+
+async function checkIn(host: string, tallies: readonly RegionTally[], needed: readonly NeededObject[], { quick, emit, signal }: Search): Promise<void> {
+  const asked = tallies.filter(({ reason }) => reason === undefined);
+  if (asked.length === 0 || needed.length === 0) return;
+  const objects = needed.map(({ object }) => object);
+  if (quick) {
+    await Promise.all(asked.map((tally) => checkPresence(tally, objects, host, signal)));
+    return;
+  }
+  const total = objects.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) * asked.length;
+  const onProgress = (): void => {
+    const bytes = asked.reduce((sum, tally) => sum + tally.bytesChecked, 0);
+    const more = asked.map((tally) => `${tally.region.name} ${tally.objectsChecked} of ${objects.length} objects`).join(", ");
+    emit({ kind: "progress", text: `${host}: ${formatSize(bytes)} of ${formatSize(total)} checked`, work: { done: bytes, total, bytes }, more });
+  };
+  await withCheckers([], async (pool) => {
+    const ground = { host, pool, regions: asked.length, signal, onProgress };
+    await Promise.all(asked.map((tally) => new RegionCheck(tally, ground).run(objects.map((object) => ({ object, pieces: null })))));
+  });
+}
