@@ -7,7 +7,7 @@ import { MIB } from "../units.ts";
 import { eachOf } from "./manifests.ts";
 import { olderVersions } from "./hidden-version.ts";
 import { shortfall } from "./region-copy.ts";
-import { CheckerPool } from "./verify/checker-pool.ts";
+import { type Checkers, CheckerPool, checkersHere } from "./verify/checker-pool.ts";
 import type { CheckOutcome, ContentFault } from "./verify/messages.ts";
 import { PartMemory } from "./verify/part-memory.ts";
 import { isAway } from "./targets.ts";
@@ -20,7 +20,7 @@ const PART_BYTES_MAX = 4 * MIB;
 const FETCHES_AT_ONCE = 4;
 
 /** Shared by the regions of one check. */
-export type CheckGround = { host: string; pool: CheckerPool; regions: number; signal: AbortSignal; onProgress: () => void };
+export type CheckGround = { host: string; pool: Checkers; regions: number; signal: AbortSignal; onProgress: () => void };
 
 /** What to do with an object: `pieces` is the list of what a volume must hold, null asks for its digest only. */
 export type ObjectTask = { object: ListedObject; pieces: string | null };
@@ -47,8 +47,12 @@ export async function checkPresence(tally: RegionTally, objects: readonly Listed
   }
 }
 
-/** Gives `use` threads that hash, and with identities look into volumes. */
-export async function withCheckers<T>(identities: readonly string[], use: (pool: CheckerPool) => Promise<T>): Promise<T> {
+/** Less is hashed before a thread has started. */
+const HERE_BYTES_MAX = 64 * MIB;
+
+/** Gives `use` threads that look into volumes with these identities; without any, what hashes so many bytes. */
+export async function withCheckers<T>(identities: readonly string[], bytes: number, use: (pool: Checkers) => Promise<T>): Promise<T> {
+  if (identities.length === 0 && bytes <= HERE_BYTES_MAX) return use(checkersHere);
   const pool = new CheckerPool(identities);
   try {
     return await use(pool);

@@ -8,7 +8,7 @@ import type { Emit } from "./events.ts";
 import { eachOf, type Survey } from "./manifests.ts";
 import type { OpenVault } from "./open-vault.ts";
 import { scanCatalogs } from "./verify/catalogs.ts";
-import type { CheckerPool } from "./verify/checker-pool.ts";
+import type { Checkers } from "./verify/checker-pool.ts";
 import { describeLost, findDoubtful, uncertainProblems, type Doubtful } from "./verify/lost.ts";
 import { pieceListPath } from "./verify/piece-list.ts";
 import { checkPresence, RegionCheck, withCheckers, type CheckGround, type ContentResult, type ObjectTask } from "./region-check.ts";
@@ -72,11 +72,12 @@ class Verification {
     return needed === undefined || needed.archives.some((index) => tally.isRight(this.#targets.archives[index]?.report.id ?? ""));
   }
 
-  #withPool<T>(use: (pool: CheckerPool) => Promise<T>): Promise<T> {
-    return withCheckers(this.#order.level === "content" ? this.#order.vault.identities : [], use);
+  #withPool<T>(use: (pool: Checkers) => Promise<T>): Promise<T> {
+    const bytes = this.#checked.reduce((sum, { object }) => sum + object.sizeBytes, 0) * this.#tallies.length;
+    return withCheckers(this.#order.level === "content" ? this.#order.vault.identities : [], bytes, use);
   }
 
-  #ground(pool: CheckerPool): CheckGround {
+  #ground(pool: Checkers): CheckGround {
     const regionBytes = this.#checked.reduce((sum, { object }) => sum + object.sizeBytes, 0);
     const onProgress = (): void => {
       const tallies = this.#tallies.filter(({ reason }) => reason === undefined);
@@ -88,7 +89,7 @@ class Verification {
     return { host: this.#host, pool, regions: this.#tallies.length, signal: this.#order.signal, onProgress };
   }
 
-  async #checkBytes(pool: CheckerPool): Promise<void> {
+  async #checkBytes(pool: Checkers): Promise<void> {
     const ground = this.#ground(pool);
     const checks = this.#tallies.filter(({ reason }) => reason === undefined).map((tally) => new RegionCheck(tally, ground));
     if (this.#order.level === "checksum") {

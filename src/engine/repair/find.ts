@@ -87,7 +87,7 @@ async function checkIn(host: string, tallies: readonly RegionTally[], needed: re
     const more = asked.map((tally) => `${tally.region.name} ${tally.objectsChecked} of ${objects.length} objects`).join(", ");
     emit({ kind: "progress", text: `${host}: ${formatSize(bytes)} of ${formatSize(total)} checked`, work: { done: bytes, total, bytes }, more });
   };
-  await withCheckers([], async (pool) => {
+  await withCheckers([], total, async (pool) => {
     const ground = { host, pool, regions: asked.length, signal, onProgress };
     await Promise.all(asked.map((tally) => new RegionCheck(tally, ground).run(objects.map((object) => ({ object, pieces: null })))));
   });

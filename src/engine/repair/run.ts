@@ -14,7 +14,7 @@ import { planMarker, planTexts } from "./vault-files.ts";
 
 export type RepairOrder = {
   /** With all its regions open. */
-  vault: OpenVault;
+  vault: Pick<OpenVault, "regions" | "reachable" | "trust">;
   hosts: readonly string[];
   /** Only this region is repaired; the others are copied from. */
   region: string | undefined;
