@@ -1,6 +1,6 @@
 /** Which archives a vault holds, and which regions hold them whole. */
 import { idTimeMs } from "../format/id.ts";
-import { chainFindings, type SeenArchive } from "../policy/latest.ts";
+import type { ChainFinding, SeenArchive } from "../policy/latest.ts";
 import type { Survey } from "./manifests.ts";
 import type { OpenVault } from "./open-vault.ts";
 
@@ -24,7 +24,7 @@ export type ListedArchive = {
 };
 
 /** What is wrong with a host's chain, or with a manifest in a region. */
-export type ArchiveFinding = { kind: "gap" | "fork" | "unknown-signer" | "damaged-manifest"; host: string; archive: string; region?: string; message: string };
+export type ArchiveFinding = { kind: ChainFinding["kind"] | "unknown-signer" | "damaged-manifest"; host: string; archive: string; region?: string; message: string };
 
 export type ArchiveList = { archives: ListedArchive[]; findings: ArchiveFinding[] };
 
@@ -42,11 +42,11 @@ export function listed(vault: OpenVault, survey: Survey, archive: SeenArchive): 
   return { id, host, sequence, startedAt, finishedAt, status, flags, entries, sourceBytes, storedBytes, regions: regionStates(vault, survey, archive) };
 }
 
-function surveyFindings(host: string, survey: Survey): ArchiveFinding[] {
+function surveyFindings(vault: OpenVault, host: string, survey: Survey): ArchiveFinding[] {
   const faulty = survey.faulty.map(
     ({ id, region, fault }): ArchiveFinding => ({ kind: fault.isUnknownSigner ? "unknown-signer" : "damaged-manifest", host, archive: id, region, message: fault.message }),
   );
-  return [...chainFindings(survey.archives).map(({ kind, id, message }): ArchiveFinding => ({ kind, host, archive: id, message })), ...faulty];
+  return [...vault.findings(host, survey).map(({ kind, id, message }): ArchiveFinding => ({ kind, host, archive: id, message })), ...faulty];
 }
 
 /** The archives of `hosts` over all regions that answer, newest first. Throws StoreError. */
@@ -56,7 +56,7 @@ export async function listArchives(vault: OpenVault, hosts: readonly string[]): 
   for (const host of hosts) {
     const survey = await vault.survey(host);
     seen.push(...survey.archives.map((archive) => ({ archive, survey })));
-    findings.push(...surveyFindings(host, survey));
+    findings.push(...surveyFindings(vault, host, survey));
   }
   findings.sort((a, b) => idTimeMs(b.archive) - idTimeMs(a.archive));
   const listedArchives = seen.map(({ archive, survey }) => listed(vault, survey, archive));

@@ -8,7 +8,7 @@ import { ColdkeepError, messageOf } from "../errors.ts";
 import { findId } from "../format/id.ts";
 import type { BareSigner, Kit, PinnedSigner } from "../format/kit.ts";
 import { isHostLabel, parseObjectKey } from "../format/object-key.ts";
-import { chainFindings, latestArchive, type SeenArchive } from "../policy/latest.ts";
+import { type ChainFinding, chainFindings, latestArchive, type SeenArchive, viewFindings } from "../policy/latest.ts";
 import { CatalogCache } from "../state/catalog-cache.ts";
 import { statePaths } from "../state/state-paths.ts";
 import { CatalogReader } from "./catalog-reader.ts";
@@ -17,6 +17,7 @@ import type { Emit } from "./events.ts";
 import { readHostSetup, regionSpecs } from "./host-setup.ts";
 import { loadManifest, newerUnknown, surveyHost, surveyNewest, type Manifest, type Survey } from "./manifests.ts";
 import { ObjectSource, SealedReader } from "./object-source.ts";
+import { rememberedLatest } from "./remembered.ts";
 import { closeRegions, openRegions, reachableRegions, readerSpec, readMarker, type Region, type RegionSpec } from "./region.ts";
 import { pinnedHosts, type Trust } from "./trust.ts";
 
@@ -142,6 +143,15 @@ export class OpenVault {
     throw new ColdkeepError("E_SIGNER", `no signer is pinned for host "${chosen}"`, { hint: `Pinned are: ${hosts.join(", ") || "none"}. Add its signer line to the kit, or give --signer.` });
   }
 
+  /** Gaps, forks, mixes and rollbacks of a host's chain, as far as its survey and, on the host itself, its state tell. */
+  findings(host: string, survey: Survey): ChainFinding[] {
+    const { authority } = this.#order;
+    const lost = new Set(survey.lost.map(({ region }) => region));
+    const regions = this.reachable.filter((region) => !lost.has(region)).map(({ name }) => name);
+    const remembered = authority.kind === "config" && authority.loaded.config.host === host ? rememberedLatest(authority.loaded.config.state) : undefined;
+    return [...chainFindings(survey.archives), ...viewFindings(survey.archives, { regions, remembered })];
+  }
+
   /** The host's archives; gaps, forks, unknown signers and regions that stopped answering are told. */
   async survey(host: string): Promise<Survey> {
     const { emit, signal } = this.#order;
@@ -150,7 +160,7 @@ export class OpenVault {
     const survey = await surveyHost(this.reachable, host, this.trust, "archive", signal, early);
     for (const { error } of survey.lost) emit({ kind: "warning", message: messageOf(error), hint: error instanceof ColdkeepError ? error.hint : undefined });
     for (const { region, fault } of survey.faulty) emit({ kind: "warning", message: `region "${region}": ${fault.message}`, hint: fault.hint });
-    for (const finding of chainFindings(survey.archives)) emit({ kind: "warning", message: finding.message });
+    for (const finding of this.findings(host, survey)) emit({ kind: "warning", message: finding.message });
     return survey;
   }
 

@@ -33,6 +33,13 @@ function chainText({ kind, message, region }: ArchiveFinding): string {
   return region === undefined ? message : `${kind} in region ${region}: ${message}`;
 }
 
+/** By the answers just given, where a store tells its time with each. */
+async function clockSkews(vault: OpenVault, signal: AbortSignal): Promise<Facts["skews"]> {
+  const clocks = await Promise.allSettled(vault.reachable.map(async ({ name, store }) => ({ region: name, offMs: Date.now() - (await store.nowMs(signal)) })));
+  signal.throwIfAborted();
+  return clocks.flatMap((clock) => (clock.status === "fulfilled" ? [clock.value] : []));
+}
+
 export type StatusOrder = { copies: number; objectives: Objectives; local: LocalFacts; nowMs: number; emit: Emit; signal: AbortSignal };
 
 /** Throws StoreError when no region answers, E_INTERRUPTED. */
@@ -40,8 +47,9 @@ export async function hostStatus(vault: OpenVault, host: string, order: StatusOr
   const { copies, objectives, local, nowMs, emit, signal } = order;
   const [{ archives, findings }, retired] = await Promise.all([listArchives(vault, [host]), retirement(vault, host, emit, signal)]);
   const [newest] = archives;
+  const skews = await clockSkews(vault, signal);
   // An archive since then says more than a failure before it.
   const failure = local.failure !== null && newest !== undefined && Date.parse(newest.startedAt) > local.failure.atMs ? null : local.failure;
-  const facts: Facts = { nowMs, archives: archives.map(known), copies, retired: retired !== null, chain: findings.map(chainText), ...local, failure };
+  const facts: Facts = { nowMs, archives: archives.map(known), copies, retired: retired !== null, skews, chain: findings.filter(({ kind }) => kind !== "mix").map(chainText), mix: findings.find(({ kind }) => kind === "mix")?.message ?? null, ...local, failure };
   return { host, retired, archives, newestGood: newestGood(facts.archives, copies)?.id ?? null, local, findings: findingsOf(facts, objectives) };
 }

@@ -23,7 +23,25 @@ export function latestArchive(archives: readonly SeenArchive[]): SeenArchive | u
   return sorted.find((archive) => archive.header.status === "complete") ?? sorted[0];
 }
 
-export type ChainFinding = { kind: "gap" | "fork"; id: string; message: string };
+export type ChainFinding = { kind: "gap" | "fork" | "mix" | "rollback"; id: string; message: string };
+
+/** What is known of a host beside the archives themselves: the regions that answered, and the archive its own state remembers as the newest. */
+export type ChainView = { regions: readonly string[]; remembered: { id: string; sequence: number } | undefined };
+
+/** Regions at different states, none of which holds all (mix), and an end before what was already seen (rollback). */
+export function viewFindings(archives: readonly SeenArchive[], { regions, remembered }: ChainView): ChainFinding[] {
+  const findings: ChainFinding[] = [];
+  const [newest] = newestFirst(archives);
+  const lacking = regions.map((name) => ({ name, count: archives.filter((archive) => !archive.regions.includes(name)).length }));
+  if (newest !== undefined && regions.length > 1 && lacking.every(({ count }) => count > 0)) {
+    const each = lacking.map(({ name, count }) => `${name} lacks ${count}`).join(", ");
+    findings.push({ kind: "mix", id: newest.header.id, message: `mix: no region holds every archive: ${each} of ${archives.length}` });
+  }
+  if (remembered !== undefined && (newest?.header.sequence ?? -1) < remembered.sequence) {
+    findings.push({ kind: "rollback", id: remembered.id, message: `rollback: this host committed archive ${remembered.id}, and no region that answers holds it` });
+  }
+  return findings;
+}
 
 /** Gaps (a previous archive nobody holds) and forks (two archives with one previous) of one host's chain. */
 export function chainFindings(archives: readonly SeenArchive[]): ChainFinding[] {
