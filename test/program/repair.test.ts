@@ -1,5 +1,5 @@
 /** repair from outside: a region that lost objects is made whole without any identity; what is lost everywhere is recorded and stored again. */
-import { globSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { globSync, mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { startFakeS3 } from "../support/fake-s3.ts";
@@ -52,6 +52,16 @@ test("a region without half of its objects, its manifests and with a damaged one
   expect(document.copies.every(({ region, state, from }) => region === "b" && state === "copied" && from.join() === "a")).toBe(true);
   expect(treeDigest(host.region("b"), { omit: ["mtime", "root"] })).toBe(before);
   expect(await host.run(["verify", "--all", "--config", host.config])).toMatchObject({ status: 0 });
+  // A directory without its marker is given it back where archives prove it; an empty one may be a mount point without its disk.
+  rmSync(join(host.region("b"), "coldkeep.json"));
+  expect(await host.run(["repair", "--quick", "--kit", kit])).toMatchObject({ status: 0 });
+  expect(treeDigest(host.region("b"), { omit: ["mtime", "root"] })).toBe(before);
+  renameSync(host.region("b"), `${host.region("b")}-away`);
+  mkdirSync(host.region("b"));
+  expect(await host.run(["repair", "--quick", "--kit", kit])).toMatchObject({ status: 3, stderr: expect.stringMatching(/region "b": .*does not hold this vault/) });
+  expect(readdirSync(host.region("b"))).toEqual([]);
+  rmdirSync(host.region("b"));
+  renameSync(`${host.region("b")}-away`, host.region("b"));
   // On the host itself, by its configuration: nothing is left to do, and nothing is said.
   expect(await host.run(["repair", "--config", host.config])).toMatchObject({ status: 0, stdout: "", stderr: "" });
 });

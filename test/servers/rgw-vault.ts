@@ -68,13 +68,29 @@ export class RgwVault {
     }
   }
 
+  /** From now on the region keeps versions of what is replaced or deleted. */
+  async keepVersions(index: number): Promise<void> {
+    await minioOf(this.#endpoint(index)).setBucketVersioning(this.#bucket, { Status: "Enabled" });
+  }
+
+  /** Puts bytes under a key of a region, whatever is there. */
+  async put(index: number, key: string, bytes: Buffer): Promise<void> {
+    await minioOf(this.#endpoint(index)).putObject(this.#bucket, key, bytes);
+  }
+
+  /** Deletes keys of a region; where it keeps versions that hides them. */
+  async delete(index: number, keys: Iterable<string>): Promise<void> {
+    for (const key of keys) await minioOf(this.#endpoint(index)).removeObject(this.#bucket, key);
+  }
+
   /** Removes every bucket. */
   async remove(): Promise<void> {
     for (const endpoint of this.rgw.endpoints) {
       const client = minioOf(endpoint);
-      const keys: string[] = [];
-      for await (const { name } of client.listObjectsV2(this.#bucket, "", true) as AsyncIterable<{ name: string }>) keys.push(name);
-      for (let at = 0; at < keys.length; at += 500) await client.removeObjects(this.#bucket, keys.slice(at, at + 500));
+      const found: { name: string; versionId?: string }[] = [];
+      const all = client.listObjects(this.#bucket, "", true, { IncludeVersion: true });
+      for await (const { name, versionId } of all as AsyncIterable<{ name: string; versionId?: string }>) found.push({ name, ...(versionId !== undefined && { versionId }) });
+      for (let at = 0; at < found.length; at += 500) await client.removeObjects(this.#bucket, found.slice(at, at + 500));
       await client.removeBucket(this.#bucket);
     }
   }

@@ -12,21 +12,26 @@ import type { SmallCopy } from "./plan.ts";
 /** Who repairs, and what of it: as in the search for a host's faults. */
 type Vault = { reachable: readonly Region[]; trust: Trust; hosts: readonly string[]; nowMs: number; emit: Emit; signal: AbortSignal };
 
-/** The copy that gives a region its marker back, where a properly signed archive in it proves that it is no empty mount point. */
+/**
+ * The copy that gives a region its marker back: a bucket that was emptied is filled again, a directory only where a properly signed
+ * archive in it proves that it is no mount point without its disk.
+ */
 export async function planMarker(region: Region, { reachable, trust, hosts, nowMs, emit, signal }: Vault): Promise<SmallCopy | null> {
   try {
     if ((await readMarker(region, signal)) !== null) return null;
-    for (const host of hosts) {
-      const { archives } = await surveyHost([region], host, trust, "archive", signal);
-      if (archives.length === 0) continue;
-      const { content, from } = (await markerOf(reachable, trust.vault, signal)) ?? { content: encodeVaultMarker(trust.vault, new Date(nowMs).toISOString()), from: [] };
-      return { host: null, kind: "marker", key: VAULT_MARKER_KEY, region: region.name, why: "missing, and the region holds signed archives of this vault", from, bytes: content.length, content };
-    }
+    if (!region.url.startsWith("s3:") && !(await holdsArchives(region, hosts, trust, signal))) return null;
+    const { content, from } = (await markerOf(reachable, trust.vault, signal)) ?? { content: encodeVaultMarker(trust.vault, new Date(nowMs).toISOString()), from: [] };
+    return { host: null, kind: "marker", key: VAULT_MARKER_KEY, region: region.name, why: "missing", from, bytes: content.length, content };
   } catch (error) {
     signal.throwIfAborted();
     emit({ kind: "detail", message: messageOf(error) });
   }
   return null;
+}
+
+async function holdsArchives(region: Region, hosts: readonly string[], trust: Trust, signal: AbortSignal): Promise<boolean> {
+  for (const host of hosts) if ((await surveyHost([region], host, trust, "archive", signal)).archives.length > 0) return true;
+  return false;
 }
 
 /** Copies are identical: another region's marker, byte for byte. */
