@@ -67,7 +67,8 @@ test("a region without half of its objects, its manifests and with a damaged one
 });
 
 test("what is bad in every region is recorded with the operator's key, the next backup stores it again, and a restore names what older archives lost", async () => {
-  const host = await setUpHost({ tree: { "gone.bin": noise(200_000, 3), "kept.bin": noise(200_000, 4) } });
+  const small = Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`small-${i}`, noise(1000, 100 + i)]));
+  const host = await setUpHost({ tree: { "large.bin": noise(400_000, 3), ...small } });
   const first = (await host.backup()).document.archive ?? "";
   await host.settle();
   const [volume = ""] = host.objects("a", "volumes");
@@ -90,8 +91,11 @@ test("what is bad in every region is recorded with the operator's key, the next 
   expect(old.status).toBe(3);
   const lost = old.json<{ lost: string[]; lostTotal: number; damaged: string[] }>();
   expect(lost.lostTotal).toBe(lost.lost.length);
-  // One byte is wrong in each copy: only the files in that frame are lost.
-  expect(lost.lost.length).toBeGreaterThan(0);
+  // All lie in the one frame whose byte is wrong in each copy, with the host's own configuration and keys. A document names them all, a screen some.
+  expect(lost.lost.length).toBeGreaterThan(30);
+  const shown = await host.run(["restore", "--kit", host.movedKit, "--archive", first, "--to", join(tempDir(), "shown")]);
+  expect(shown.stderr.match(/ is lost: no region has its bytes right/g)).toHaveLength(20);
+  expect(shown.stderr).toContain(`${lost.lost.length - 20} more files are lost`);
   expect(lost.damaged).toEqual([`a ${volume.split(".")[0]}`, `b ${volume.split(".")[0]}`]);
 });
 
