@@ -6,7 +6,7 @@ import * as options from "./verb-options.ts";
 
 /** `common` may end any verb; `notTrusted` says what exit 5 means where signatures are checked. */
 export function operatorVerbs(common: ExitCodes, notTrusted: string): (Command | CommandGroup)[] {
-  return [...retentionVerbs(common, notTrusted), kitVerbs(common), keyVerbs(common, notTrusted), signerVerbs(common, notTrusted), hostVerbs(common, notTrusted), publishProgram(common)];
+  return [...retentionVerbs(common, notTrusted), repair(common, notTrusted), kitVerbs(common), keyVerbs(common, notTrusted), signerVerbs(common, notTrusted), hostVerbs(common, notTrusted), publishProgram(common)];
 }
 
 const SIGNING_CONFLICTS = [["config", "kit"]] as const;
@@ -59,6 +59,27 @@ function retentionVerbs(common: ExitCodes, notTrusted: string): Command[] {
     load: async () => ({ run: (await import("./hold.ts")).runRelease }),
   });
   return [prune, hold, release];
+}
+
+function repair(common: ExitCodes, notTrusted: string): Command {
+  return defineCommand({
+    name: "repair",
+    summary: "copy what a region has missing or damaged from another that has it right; needs no key that decrypts",
+    options: options.REPAIR_OPTIONS,
+    conflicts: SIGNING_CONFLICTS,
+    record: ({ dryRun, config, kit, host }) => (dryRun ? null : { verb: "repair", config, kit, host }),
+    exitCodes: {
+      [EXIT.done]: "every region is whole, or now is; of --dry-run: or could be made so",
+      ...common,
+      [EXIT.partial]: "something is lost in every region, or a region did not answer or did not take a copy; it is named",
+      [EXIT.refused]: notTrusted,
+    },
+    examples: [
+      ["coldkeep repair --dry-run", "what would be copied from where, for this host"],
+      ["coldkeep repair --kit coldkeep-kit.txt --region north", "one region, for every host of the kit; what is lost everywhere is recorded"],
+    ],
+    load: () => import("./repair.ts"),
+  });
 }
 
 function kitVerbs(common: ExitCodes): CommandGroup {

@@ -6,9 +6,11 @@ import type { CommandContext } from "./command.ts";
 import { emitTo } from "./emit.ts";
 import { openSealedVault } from "./open.ts";
 import type { Outcome } from "./outcome.ts";
+import { printable } from "./printable.ts";
 import type { RestoreOptions } from "./verb-options.ts";
 
 const LISTED_MAX = 1000;
+const SHOWN_MAX = 20;
 
 /** `/etc/` and `/etc` mean the same; relative paths are no entry paths and are refused later. */
 function entryPath(given: string): string {
@@ -38,14 +40,16 @@ function documentOf({ exitStatus: _, lost, damaged, ...rest }: RestoreReport): R
   return {
     ...rest,
     lostTotal: lost.length,
-    lost: lost.slice(0, LISTED_MAX).map((path) => path.toWellFormed()),
+    // Never cut: whoever has to find these files elsewhere needs to know them all.
+    lost: lost.map((path) => path.toWellFormed()),
     damagedTotal: damaged.length,
     damaged: damaged.slice(0, LISTED_MAX),
   };
 }
 
 function tell({ terminal }: CommandContext, report: RestoreReport): void {
-  for (const path of report.lost) terminal.warn(`${path} is lost: no region has its bytes right`);
+  for (const path of report.lost.slice(0, SHOWN_MAX)) terminal.warn(`${printable(path)} is lost: no region has its bytes right`);
+  if (report.lost.length > SHOWN_MAX) terminal.warn(`${report.lost.length - SHOWN_MAX} more files are lost`, "Run the same command with --merge --json for the whole list.");
   for (const { what, count, examples } of report.notKept) {
     terminal.warn(`not given back: ${what} of ${count} ${count === 1 ? "entry" : "entries"}, like ${examples.slice(0, 3).join(", ")}`);
   }
@@ -53,5 +57,5 @@ function tell({ terminal }: CommandContext, report: RestoreReport): void {
   const lost = report.lost.length === 0 ? "" : `, but for ${report.lost.length} files`;
   terminal.say(`restored ${report.entries - report.lost.length} entries of archive ${report.archive} of ${report.host}, ${formatSize(report.bytes)}, in ${formatDuration(report.durationMs)}${lost}`);
   if (report.resumed) terminal.say(`went on with an earlier restore: ${formatSize(Math.max(0, proven))} were there already`);
-  if (report.damaged.length > 0) terminal.say(`${report.damaged.length} objects were bad or missing in a region; run \`coldkeep verify\``);
+  if (report.damaged.length > 0) terminal.say(`${report.damaged.length} objects were bad or missing in a region; run \`coldkeep repair\``);
 }

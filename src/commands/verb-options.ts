@@ -75,6 +75,16 @@ export const VERIFY_OPTIONS = {
   sample: parsed("P%", "look at a random part of the objects only", percent, "Give a percentage above 0, like 5%."),
 } as const;
 
+export const REPAIR_OPTIONS = {
+  config: CONFIG,
+  kit: text("FILE", "kit file, in place of a configuration; with the operator's key, what is lost is recorded"),
+  region: text("NAME", "repair this region only, from the others"),
+  host: text("LABEL", "this host's archives only, where a kit names several"),
+  quick: flag("look at presence and sizes only, not at stored bytes"),
+  dryRun: flag("say what would be copied, change nothing"),
+  json: JSON_FLAG,
+} as const;
+
 export const RESTORE_OPTIONS = {
   ...OPENING,
   archive: ARCHIVE,
@@ -230,6 +240,7 @@ export type FilesOptions = OptionsOf<typeof FILES_OPTIONS>;
 export type ShowOptions = OptionsOf<typeof SHOW_OPTIONS>;
 export type DiffOptions = OptionsOf<typeof DIFF_OPTIONS>;
 export type VerifyOptions = OptionsOf<typeof VERIFY_OPTIONS>;
+export type RepairOptions = OptionsOf<typeof REPAIR_OPTIONS>;
 export type RestoreOptions = OptionsOf<typeof RESTORE_OPTIONS>;
 export type PublishProgramOptions = OptionsOf<typeof PUBLISH_PROGRAM_OPTIONS>;
 export type StateRebuildOptions = OptionsOf<typeof STATE_REBUILD_OPTIONS>;

@@ -103,11 +103,11 @@ function conclude(terminal: Terminal, report: VerifyReport): void {
   const states = Object.values(report.regions).map(({ state }) => state);
   if (report.exitStatus === EXIT.failed) {
     const message = report.lost.length > 0 ? "something is lost: what is named above cannot be restored" : "the archives are not as they should be";
-    return terminal.warn(message, "Remove the damaged objects named above from the regions and run `coldkeep backup`: what still lies on the host is then stored anew.");
+    return terminal.warn(message, "Run `coldkeep repair --kit FILE` with the operator's kit: it copies what can be copied and records what is lost, so that the next backup stores anew what still lies on the host.");
   }
   if (report.uncertain.length > 0) return terminal.warn("not every object is right in a region that answered", "Run again when all regions answer.");
   if (!states.includes("damaged") && !states.includes("behind")) return terminal.warn("a region could not be checked", "Run again when it answers.");
   const from = report.repairableFrom.map((name) => `"${name}"`).join(", ");
   const where = from === "" ? "Each object is right in one region or another" : `Region ${from} holds all of it right`;
-  terminal.warn("nothing is lost, but a region is not whole", `${where}; a restore takes it from there. What is only missing comes back with the next backup.`);
+  terminal.warn("nothing is lost, but a region is not whole", `${where}; a restore takes it from there. Run \`coldkeep repair\` to copy it.`);
 }

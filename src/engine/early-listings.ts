@@ -9,7 +9,7 @@ import type { Region } from "./region.ts";
 
 type Listing = Promise<Map<string, StoredObject>>;
 
-const ALL: readonly KeyKind[] = ["archive", "checkpoint", "volume", "catalog", "record"];
+const ALL: readonly KeyKind[] = ["archive", "checkpoint", "record", "volume", "catalog"];
 
 export class EarlyListings {
   readonly #host: string;

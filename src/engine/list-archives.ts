@@ -1,7 +1,7 @@
 /** Which archives a vault holds, and which regions hold them whole. */
 import { idTimeMs } from "../format/id.ts";
 import { type Fates, holdReason } from "../policy/fates.ts";
-import { chainFindings, expiredLinks, type SeenArchive } from "../policy/latest.ts";
+import type { ChainFinding, SeenArchive } from "../policy/latest.ts";
 import type { LivingSurvey } from "./living.ts";
 import type { Survey } from "./survey.ts";
 import type { OpenVault } from "./open-vault.ts";
@@ -29,7 +29,7 @@ export type ListedArchive = {
 };
 
 /** What is wrong with a host's chain, or with a manifest in a region. */
-export type ArchiveFinding = { kind: "gap" | "fork" | "unknown-signer" | "revoked-signer" | "damaged-manifest"; host: string; archive: string; region?: string; message: string };
+export type ArchiveFinding = { kind: ChainFinding["kind"] | "unknown-signer" | "revoked-signer" | "damaged-manifest"; host: string; archive: string; region?: string; message: string };
 
 /** `expired`: what records end, and a region still holds; no restore takes it. */
 export type ArchiveList = { archives: ListedArchive[]; expired: ListedArchive[]; findings: ArchiveFinding[] };
@@ -48,12 +48,12 @@ export function listed(vault: OpenVault, survey: Survey & { fates?: Fates }, arc
   return { id, host, sequence, startedAt, finishedAt, status, flags, entries, sourceBytes, storedBytes, regions: regionStates(vault, survey, archive), held: survey.fates === undefined ? null : holdReason(survey.fates, id) };
 }
 
-function surveyFindings(host: string, survey: LivingSurvey): ArchiveFinding[] {
+function surveyFindings(vault: OpenVault, host: string, survey: LivingSurvey): ArchiveFinding[] {
   const kindOf = (fault: ManifestFault): ArchiveFinding["kind"] => (fault instanceof RevokedFault ? "revoked-signer" : fault.isUnknownSigner ? "unknown-signer" : "damaged-manifest");
   const faulty = survey.faulty.map(
     ({ id, region, fault }): ArchiveFinding => ({ kind: kindOf(fault), host, archive: id, region, message: fault.message }),
   );
-  return [...chainFindings([...survey.archives, ...survey.expired, ...expiredLinks(survey.fates)]).map(({ kind, id, message }): ArchiveFinding => ({ kind, host, archive: id, message })), ...faulty];
+  return [...vault.findings(host, survey).map(({ kind, id, message }): ArchiveFinding => ({ kind, host, archive: id, message })), ...faulty];
 }
 
 /** The archives of `hosts` over all regions that answer, newest first. Throws StoreError. */
@@ -65,7 +65,7 @@ export async function listArchives(vault: OpenVault, hosts: readonly string[]): 
     const survey = await vault.survey(host);
     archives.push(...survey.archives.map((archive) => listed(vault, survey, archive)));
     expired.push(...survey.expired.map((archive) => listed(vault, survey, archive)));
-    findings.push(...surveyFindings(host, survey));
+    findings.push(...surveyFindings(vault, host, survey));
   }
   findings.sort((a, b) => idTimeMs(b.archive) - idTimeMs(a.archive));
   const byTime = (a: ListedArchive, b: ListedArchive): number => b.sequence - a.sequence || (a.id < b.id ? 1 : -1);

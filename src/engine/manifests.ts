@@ -12,6 +12,9 @@ import { ManifestFault, verifyHead, type Trust } from "./trust.ts";
 /** A manifest with its whole list, as checked bytes. */
 export type Manifest = { header: ManifestHeader; sha256: string; bytes: Buffer; objects: ListedObject[] };
 
+/** `signer` is the pinned key that signed it. */
+export type SignedManifest = Manifest & { signer: string };
+
 /** A region that failed while it was asked; what it alone holds was not seen. */
 export type LostRegion = { region: Region; error: unknown };
 
@@ -51,8 +54,8 @@ export async function askEach<T>(regions: readonly Region[], ask: (region: Regio
   });
 }
 
-/** Reads and checks a whole manifest from bytes; `signer` is the pinned key that signed it. Throws ManifestFault, E_FORMAT. */
-export function parseManifest(bytes: Buffer, expected: { type: "manifest" | "checkpoint"; host: string; id: string }, trust: Trust): Manifest & { signer: string } {
+/** Reads and checks a whole manifest from bytes. Throws ManifestFault, E_FORMAT. */
+export function parseManifest(bytes: Buffer, expected: { type: "manifest" | "checkpoint"; host: string; id: string }, trust: Trust): SignedManifest {
   const { header, line, rest, signer } = verifyHead(bytes, expected, trust);
   const what = `${expected.type} ${expected.id}`;
   if (rest.length !== header.objects.size || sha256Hex(rest) !== header.objects.sha256) {

@@ -7,6 +7,7 @@ import type { ListedObject } from "../format/manifest.ts";
 import { objectKey } from "../format/object-key.ts";
 import { StoreError } from "../storage/object-store.ts";
 import type { Emit } from "./events.ts";
+import { findHiddenVersion } from "./hidden-version.ts";
 import type { Region } from "./region.ts";
 
 type Fetched = Buffer<ArrayBuffer>;
@@ -26,6 +27,9 @@ function isDamage(error: unknown): boolean {
   return !(error instanceof ColdkeepError) || error.code === "E_OBJECT" || error.code === "E_FORMAT";
 }
 
+/** Reads from a region what its key holds, or a version of it. */
+type Fetching<T> = (region: Region, key: string, version: string | undefined) => Promise<T>;
+
 function endsEarly(region: Region, key: string, bytes: number): ColdkeepError {
   return new ColdkeepError("E_OBJECT", `region "${region.name}": ${key} ends after ${bytes} bytes`);
 }
@@ -40,6 +44,10 @@ export class ObjectSource {
   readonly #bad = new Set<string>();
   /** Regions that could not be asked: named once. */
   readonly #silent = new Set<string>();
+  /** `region id` → the version to read in place of what the key holds, null where there is none. */
+  readonly #hidden = new Map<string, Promise<string | null>>();
+  /** Those of them that were found. */
+  readonly #versions = new Map<string, string>();
   /** Objects whose other region was named. */
   readonly #told = new Set<string>();
 
@@ -57,9 +65,9 @@ export class ObjectSource {
 
   /** The whole object, its digest checked. `first` starts the order. Throws E_OBJECT when no region has it right, E_STORE when one cannot be asked. */
   async whole(object: ListedObject, first = 0): Promise<Fetched> {
-    const except = new Set(this.#regions.map(({ name }) => name).filter((name) => this.#isBad(name, object)));
-    return this.#fromAny(object, { first, except }, async (region, key) => {
-      const bytes = await region.store.fetchBytes(key, { maxBytes: object.sizeBytes, sizeBytes: object.sizeBytes, signal: this.#signal });
+    const except = new Set(this.#regions.map(({ name }) => name).filter((name) => this.#isBad(name, object) && !this.#versions.has(`${name} ${object.id}`)));
+    return this.#fromAny(object, { first, except }, async (region, key, version) => {
+      const bytes = await region.store.fetchBytes(key, { maxBytes: object.sizeBytes, sizeBytes: object.sizeBytes, version, signal: this.#signal });
       if (sha256Hex(bytes) !== object.sha256) throw new ColdkeepError("E_OBJECT", `region "${region.name}": ${key} does not match its digest`);
       return bytes;
     });
@@ -77,8 +85,8 @@ export class ObjectSource {
    */
   async fill(object: ListedObject, offset: number, room: Buffer, options: RangeOptions = {}): Promise<string> {
     const signal = options.signal === undefined || this.#signal === undefined ? (options.signal ?? this.#signal) : AbortSignal.any([options.signal, this.#signal]);
-    return this.#fromAny(object, options, async (region, key) => {
-      const got = await region.store.fetchInto(key, { offset, sizeBytes: object.sizeBytes, signal }, room);
+    return this.#fromAny(object, options, async (region, key, version) => {
+      const got = await region.store.fetchInto(key, { offset, sizeBytes: object.sizeBytes, version, signal }, room);
       if (got !== room.length) throw endsEarly(region, key, offset + got);
       return region.name;
     });
@@ -86,8 +94,8 @@ export class ObjectSource {
 
   /** The age header and payload nonce, checked against the signed digest. */
   async head(object: ListedObject, first = 0): Promise<Fetched> {
-    return this.#fromAny(object, { first }, async (region, key) => {
-      const bytes = await this.#part(region, key, object, 0, object.head.lengthBytes);
+    return this.#fromAny(object, { first }, async (region, key, version) => {
+      const bytes = await this.#part(region, key, object, { offset: 0, length: object.head.lengthBytes, version });
       if (sha256Hex(bytes) !== object.head.sha256) throw new ColdkeepError("E_OBJECT", `region "${region.name}": the head of ${key} does not match its digest`);
       return bytes;
     });
@@ -95,8 +103,8 @@ export class ObjectSource {
 
   /** Runs `use` on what each region holds until one is right; for reads whose check lies in the decryption. */
   async checkedRange<T>(object: ListedObject, offset: number, length: number, use: (bytes: Fetched) => T | Promise<T>): Promise<T> {
-    return this.#fromAny(object, {}, async (region, key) => {
-      const bytes = await this.#part(region, key, object, offset, length);
+    return this.#fromAny(object, {}, async (region, key, version) => {
+      const bytes = await this.#part(region, key, object, { offset, length, version });
       try {
         return await use(bytes);
       } catch (cause) {
@@ -106,8 +114,8 @@ export class ObjectSource {
     });
   }
 
-  async #part(region: Region, key: string, object: ListedObject, offset: number, length: number): Promise<Fetched> {
-    const bytes = await region.store.fetchBytes(key, { range: { offset, length }, maxBytes: length, sizeBytes: object.sizeBytes, signal: this.#signal });
+  async #part(region: Region, key: string, object: ListedObject, { offset, length, version }: { offset: number; length: number; version: string | undefined }): Promise<Fetched> {
+    const bytes = await region.store.fetchBytes(key, { range: { offset, length }, maxBytes: length, sizeBytes: object.sizeBytes, version, signal: this.#signal });
     if (bytes.length !== length) throw endsEarly(region, key, offset + bytes.length);
     return bytes;
   }
@@ -119,13 +127,13 @@ export class ObjectSource {
     return [...asked.filter(({ name }) => !this.#isBad(name, object)), ...asked.filter(({ name }) => this.#isBad(name, object))];
   }
 
-  async #fromAny<T>(object: ListedObject, options: RangeOptions, fetch: (region: Region, key: string) => Promise<T>): Promise<T> {
+  async #fromAny<T>(object: ListedObject, options: RangeOptions, fetch: Fetching<T>): Promise<T> {
     const key = objectKey(this.host, object.kind, object.id);
     const reasons: string[] = [];
     let unasked: StoreError | undefined;
     for (const region of this.#order(object, options)) {
       try {
-        const fetched = await fetch(region, key);
+        const fetched = await this.#fromRegion(region, object, key, { fetch, signal: options.signal });
         this.#tellTaken(region, object);
         return fetched;
       } catch (error) {
@@ -144,6 +152,37 @@ export class ObjectSource {
     throw new ColdkeepError("E_OBJECT", `${what} is right in no region: ${reasons.join("; ") || "found bad before"}`, {
       hint: "Run `coldkeep verify` to see what else is damaged; files that need this object cannot be restored from these regions.",
     });
+  }
+
+  /** What the key holds; where that is wrong, the version of it that is right. */
+  async #fromRegion<T>(region: Region, object: ListedObject, key: string, { fetch, signal }: { fetch: Fetching<T>; signal: AbortSignal | undefined }): Promise<T> {
+    const known = this.#versions.get(`${region.name} ${object.id}`);
+    if (known !== undefined) return fetch(region, key, known);
+    try {
+      return await fetch(region, key, undefined);
+    } catch (error) {
+      if (this.#signal?.aborted === true || signal?.aborted === true || !isDamage(error)) throw error;
+      const version = await this.#findHidden(region, object);
+      if (version === null) throw error;
+      this.#note(region, object, messageOf(error));
+      return fetch(region, key, version);
+    }
+  }
+
+  /** Looks once for the version that is right. */
+  #findHidden(region: Region, object: ListedObject): Promise<string | null> {
+    const name = `${region.name} ${object.id}`;
+    const known = this.#hidden.get(name);
+    if (known !== undefined) return known;
+    const looking = findHiddenVersion(region, this.host, object, this.#signal).then((version) => {
+      if (version === null) return null;
+      this.#versions.set(name, version);
+      this.#emit({ kind: "warning", message: `region "${region.name}": ${object.kind} ${object.id} is hidden by something newer; version ${version} of it is right, and read instead` });
+      return version;
+    });
+    this.#hidden.set(name, looking);
+    looking.catch(() => this.#hidden.delete(name));
+    return looking;
   }
 
   #isBad(regionName: string, { id }: ListedObject): boolean {
@@ -172,10 +211,13 @@ export class ObjectSource {
     this.#emit({ kind: "warning", message: `${object.kind} ${object.id} is bad in region ${bad.join(", ")} and taken from region "${region.name}"` });
   }
 
-  /** The bytes a region gave turned out wrong. */
-  noteBad(regionName: string, object: ListedObject, message: string): void {
+  /** The bytes a region gave turned out wrong. Resolves to whether it may be asked for them again: a version that was hidden is right. */
+  async noteBad(regionName: string, object: ListedObject, message: string): Promise<boolean> {
     const region = this.#regions.find(({ name }) => name === regionName);
-    if (region !== undefined) this.#note(region, object, `region "${regionName}": ${message}`);
+    if (region === undefined) return false;
+    this.#note(region, object, `region "${regionName}": ${message}`);
+    // A region that cannot be asked is found out by whoever asks it for bytes.
+    return (await this.#findHidden(region, object).catch(() => null)) !== null;
   }
 }
 

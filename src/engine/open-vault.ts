@@ -8,7 +8,7 @@ import { ColdkeepError, messageOf } from "../errors.ts";
 import { findId } from "../format/id.ts";
 import type { BareSigner, Kit, PinnedSigner } from "../format/kit.ts";
 import { isHostLabel, parseObjectKey } from "../format/object-key.ts";
-import { chainFindings, expiredLinks, latestArchive, type SeenArchive } from "../policy/latest.ts";
+import { type ChainFinding, chainFindings, type ChainLink, expiredLinks, latestArchive, type SeenArchive, viewFindings } from "../policy/latest.ts";
 import { CatalogCache } from "../state/catalog-cache.ts";
 import { HeadCache } from "../state/head-cache.ts";
 import { statePaths } from "../state/state-paths.ts";
@@ -20,6 +20,7 @@ import { type LivingSurvey, surveyLiving } from "./living.ts";
 import { loadManifest, type Manifest } from "./manifests.ts";
 import { newerUnknown, surveyNewest, type Survey } from "./survey.ts";
 import { ObjectSource, SealedReader } from "./object-source.ts";
+import { rememberedLatest } from "./remembered.ts";
 import { closeRegions, openRegions, reachableRegions, readerSpec, readMarker, type Region, type RegionSpec } from "./region.ts";
 import { pinnedHosts, RevokedFault, type Trust } from "./trust.ts";
 
@@ -77,6 +78,9 @@ function askEarly(order: ReadingOrder, trust: Trust, regions: readonly Region[],
 
 /** How long regions may take once another has answered: whoever reads needs one. */
 const OTHERS_MS = 5000;
+
+/** What of an open vault tells where its objects are, and whose signatures count. */
+export type OpenRegions = Pick<OpenVault, "regions" | "reachable" | "trust">;
 
 /** An open vault. Call `close`. */
 export class OpenVault {
@@ -145,7 +149,17 @@ export class OpenVault {
     throw new ColdkeepError("E_SIGNER", `no signer is pinned for host "${chosen}"`, { hint: `Pinned are: ${hosts.join(", ") || "none"}. Add its signer line to the kit, or give --signer.` });
   }
 
-  /** The host's archives that have not expired; gaps, forks, unknown signers and regions that stopped answering are told. */
+  /** Gaps, forks, mixes and rollbacks of a host's chain, as far as its survey and, on the host itself, its state tell. */
+  findings(host: string, { archives, expired, fates, faulty, lost }: LivingSurvey): ChainFinding[] {
+    const { authority } = this.#order;
+    const chain: ChainLink[] = [...archives, ...expired, ...expiredLinks(fates)];
+    const regions = this.reachable.filter((region) => !lost.some((each) => each.region === region)).map(({ name }) => name);
+    const latest = authority.kind === "config" && authority.loaded.config.host === host ? rememberedLatest(authority.loaded.config.state) : undefined;
+    const isVoid = faulty.some(({ id, fault }) => id === latest?.id && fault instanceof RevokedFault);
+    return [...chainFindings(chain), ...viewFindings(archives, chain, { regions, remembered: isVoid ? undefined : latest })];
+  }
+
+  /** The host's archives that have not expired; what is wrong with its chain, unknown signers and regions that stopped answering are told. */
   async survey(host: string): Promise<LivingSurvey> {
     const { emit, signal } = this.#order;
     const early = this.#early?.host === host ? this.#early.listings : undefined;
@@ -155,7 +169,7 @@ export class OpenVault {
     const survey = await surveyLiving(this.reachable, host, this.trust, emit, signal, { early, heads });
     for (const { error } of survey.lost) emit({ kind: "warning", message: messageOf(error), hint: error instanceof ColdkeepError ? error.hint : undefined });
     for (const { region, fault } of survey.faulty) emit({ kind: "warning", message: `region "${region}": ${fault.message}`, hint: fault.hint });
-    for (const finding of chainFindings([...survey.archives, ...survey.expired, ...expiredLinks(survey.fates)])) emit({ kind: "warning", message: finding.message });
+    for (const finding of this.findings(host, survey)) emit({ kind: "warning", message: finding.message });
     return survey;
   }
 

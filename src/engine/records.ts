@@ -12,7 +12,7 @@ import { askEach, eachOf, listObjects, type LostRegion } from "./manifests.ts";
 import type { Region } from "./region.ts";
 import type { Trust } from "./trust.ts";
 
-const RECORDS_AT_ONCE = 16;
+export const RECORDS_AT_ONCE = 16;
 
 /** An operator may say anything of a host, a drill's signer only how a drill went. */
 function keysFor({ kind }: VaultRecord, trust: Trust): string[] {
@@ -31,6 +31,12 @@ export function verifyRecord(bytes: Buffer, expected: { host: string; id: string
   const { host, id, vault } = parsed.record;
   if (host !== expected.host || id !== expected.id || vault !== trust.vault) throw new ColdkeepError("E_FORMAT", `${what} says it is ${id} of ${host} in vault ${vault}`);
   return parsed;
+}
+
+/** A record of a region, verified, and its bytes. Throws StoreError, E_FORMAT, E_SIGNER. */
+export async function readRecord(region: Region, expected: { host: string; id: string }, trust: Trust, signal: AbortSignal | undefined): Promise<{ record: VaultRecord; bytes: Buffer }> {
+  const bytes = await region.store.fetchBytes(objectKey(expected.host, "record", expected.id), { maxBytes: RECORD_BYTES_MAX, signal });
+  return { record: verifyRecord(bytes, expected, trust), bytes };
 }
 
 /** A record that verified, as it is stored, and the names of the regions that hold it. */
@@ -52,8 +58,7 @@ export async function surveyRecords(regions: readonly Region[], host: string, tr
     const holders = listings.filter(({ answer }) => answer.has(id));
     for (const { region } of holders) {
       try {
-        const bytes = await region.store.fetchBytes(objectKey(host, "record", id), { maxBytes: RECORD_BYTES_MAX, signal });
-        const record = verifyRecord(bytes, { host, id }, trust);
+        const { record, bytes } = await readRecord(region, { host, id }, trust, signal);
         found.set(id, { record, bytes, regions: holders.flatMap((holder) => (holder.answer.get(id)?.sizeBytes === bytes.length ? [holder.region.name] : [])) });
         return;
       } catch (error) {

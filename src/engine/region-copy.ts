@@ -75,6 +75,12 @@ function refuse(region: Region, manifest: Manifest, missing: readonly ListedObje
   });
 }
 
+/** How many of these may be in memory together. */
+export function copiesAtOnce(objects: readonly ListedObject[]): number {
+  const largest = objects.reduce((most, { sizeBytes }) => Math.max(most, sizeBytes), 1);
+  return Math.min(COPIES_AT_ONCE, Math.max(1, Math.floor(COPY_BYTES_MAX / largest)));
+}
+
 async function copyObjects(region: Region, objects: readonly ListedObject[], copy: RegionCopy): Promise<number> {
   const others = copy.sources.filter((source) => source !== region);
   if (others.length === 0) return 0;
@@ -82,9 +88,7 @@ async function copyObjects(region: Region, objects: readonly ListedObject[], cop
   let copiedBytes = 0;
   let copied = 0;
   const total = objects.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  const largest = Math.max(...objects.map(({ sizeBytes }) => sizeBytes));
-  const atOnce = Math.min(COPIES_AT_ONCE, Math.max(1, Math.floor(COPY_BYTES_MAX / largest)));
-  await eachOf(objects, atOnce, async (object) => {
+  await eachOf(objects, copiesAtOnce(objects), async (object) => {
     const bytes = await source.whole(object);
     await region.store.put(objectKey(copy.host, object.kind, object.id), bytes, { sha256: object.sha256, signal: copy.signal });
     copiedBytes += bytes.length;

@@ -38,6 +38,13 @@ function chainText({ kind, message, region }: ArchiveFinding): string {
   return region === undefined ? message : `${kind} in region ${region}: ${message}`;
 }
 
+/** By the answers just given, where a store tells its time with each. */
+async function clockSkews(vault: OpenVault, signal: AbortSignal): Promise<Facts["skews"]> {
+  const clocks = await Promise.allSettled(vault.reachable.map(async ({ name, store }) => ({ region: name, offMs: Date.now() - (await store.nowMs(signal)) })));
+  signal.throwIfAborted();
+  return clocks.flatMap((clock) => (clock.status === "fulfilled" ? [clock.value] : []));
+}
+
 export type StatusOrder = { copies: number; objectives: Objectives; local: LocalFacts; nowMs: number; signal: AbortSignal };
 
 /** Throws StoreError when no region answers, E_INTERRUPTED. */
@@ -47,10 +54,13 @@ export async function hostStatus(vault: OpenVault, host: string, order: StatusOr
   const [{ archives, findings }, recorded] = await Promise.all([listArchives(vault, [host]), recordedFacts(vault, host, () => undefined, signal)]);
   const { retired } = recorded;
   const [newest] = archives;
+  const skews = await clockSkews(vault, signal);
   // An archive since then says more than a failure before it.
   const failure = local.failure !== null && newest !== undefined && Date.parse(newest.startedAt) > local.failure.atMs ? null : local.failure;
   // What a revoked signer wrote is an alarm until a good archive came after it.
   const open = findings.filter(({ kind, archive }) => kind !== "revoked-signer" || newest === undefined || idTimeMs(archive) > newest.sequence);
-  const facts: Facts = { nowMs, archives: archives.map(known), copies, retired: retired !== null, chain: open.map(chainText), ...local, failure };
+  const chain = open.filter(({ kind }) => kind !== "mix").map(chainText);
+  const mix = open.find(({ kind }) => kind === "mix")?.message ?? null;
+  const facts: Facts = { nowMs, archives: archives.map(known), copies, retired: retired !== null, skews, chain, mix, ...local, failure };
   return { host, ...recorded, archives, newestGood: newestGood(facts.archives, copies)?.id ?? null, local, findings: findingsOf(facts, objectives) };
 }

@@ -73,6 +73,11 @@ async function withoutRevoked(regions: readonly Region[], asked: Omit<Asked, "he
   return { archives: judged.valid, faulty: [...apart.flatMap((each) => each.faulty), ...faults], lost: apart.flatMap((each) => each.lost) };
 }
 
+/** Whether a manifest that the survey did not see, such as one below its key's newest version, is void by a revoked signer's signature. */
+export function isVoidIn({ archives, records }: Survey, manifest: SeenArchive): boolean {
+  return judgeRevoked([...archives, manifest], records).void.includes(manifest);
+}
+
 /** One for each manifest, with all regions that hold it. */
 function merged(archives: readonly SeenArchive[]): SeenArchive[] {
   const found = new Map<string, SeenArchive>();

@@ -8,13 +8,13 @@ import type { Emit } from "./events.ts";
 import { eachOf } from "./manifests.ts";
 import type { OpenVault } from "./open-vault.ts";
 import { scanCatalogs } from "./verify/catalogs.ts";
-import { CheckerPool } from "./verify/checker-pool.ts";
+import type { Checkers } from "./verify/checker-pool.ts";
 import { describeLost, findDoubtful, uncertainProblems, type Doubtful } from "./verify/lost.ts";
 import { pieceListPath } from "./verify/piece-list.ts";
-import { checkPresence, RegionCheck, type CheckGround, type ContentResult, type ObjectTask } from "./verify/region-check.ts";
-import { objectName, RegionTally } from "./verify/region-tally.ts";
+import { checkPresence, RegionCheck, withCheckers, type CheckGround, type ContentResult, type ObjectTask } from "./region-check.ts";
+import { objectName, RegionTally } from "./region-tally.ts";
 import { verifyStatus, type VerifyLevel, type VerifyReport } from "./verify/report.ts";
-import { checkManifest, chooseTargets, gatherTargets, Targets, type NeededObject } from "./verify/targets.ts";
+import { checkManifest, chooseTargets, gatherTargets, Targets, type NeededObject } from "./targets.ts";
 
 export type VerifyOrder = {
   vault: OpenVault;
@@ -72,16 +72,12 @@ class Verification {
     return needed === undefined || needed.archives.some((index) => tally.isRight(this.#targets.archives[index]?.report.id ?? ""));
   }
 
-  async #withPool<T>(use: (pool: CheckerPool) => Promise<T>): Promise<T> {
-    const pool = new CheckerPool(this.#order.level === "content" ? this.#order.vault.identities : []);
-    try {
-      return await use(pool);
-    } finally {
-      await pool.close();
-    }
+  #withPool<T>(use: (pool: Checkers) => Promise<T>): Promise<T> {
+    const bytes = this.#checked.reduce((sum, { object }) => sum + object.sizeBytes, 0) * this.#tallies.length;
+    return withCheckers(this.#order.level === "content" ? this.#order.vault.identities : [], bytes, use);
   }
 
-  #ground(pool: CheckerPool): CheckGround {
+  #ground(pool: Checkers): CheckGround {
     const regionBytes = this.#checked.reduce((sum, { object }) => sum + object.sizeBytes, 0);
     const onProgress = (): void => {
       const tallies = this.#tallies.filter(({ reason }) => reason === undefined);
@@ -93,7 +89,7 @@ class Verification {
     return { host: this.#host, pool, regions: this.#tallies.length, signal: this.#order.signal, onProgress };
   }
 
-  async #checkBytes(pool: CheckerPool): Promise<void> {
+  async #checkBytes(pool: Checkers): Promise<void> {
     const ground = this.#ground(pool);
     const checks = this.#tallies.filter(({ reason }) => reason === undefined).map((tally) => new RegionCheck(tally, ground));
     if (this.#order.level === "checksum") {

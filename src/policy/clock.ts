@@ -10,3 +10,6 @@ export function agreedTimeMs(storeClocksMs: readonly number[], ownMs: number): n
   const clocks = [...storeClocksMs, ownMs].toSorted((a, b) => a - b);
   return clocks[Math.floor((clocks.length - 1) / 2)] ?? ownMs;
 }
+
+/** A clock that is further off should be set; S3 servers refuse requests from 15 minutes on. */
+export const SKEW_LOW_MS = 60_000;

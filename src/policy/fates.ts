@@ -23,6 +23,11 @@ export function isExpired({ expired, held }: Fates, { header, sha256 }: NamedArc
   return expired.get(sha256)?.archive === header.id && !held.has(header.id);
 }
 
+/** Ids of archives that are to go, for manifests of which nothing but the id can be told. */
+export function expiredIds({ expired, held }: Fates): Set<string> {
+  return new Set([...expired.values()].map(({ archive }) => archive).filter((id) => !held.has(id)));
+}
+
 /** Why an archive is held, in one line; null where it is not. */
 export function holdReason({ held }: Fates, archive: string): string | null {
   return held.get(archive)?.map(({ reason }) => reason).join("; ") ?? null;

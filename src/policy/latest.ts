@@ -27,7 +27,25 @@ export function latestArchive(archives: readonly SeenArchive[]): SeenArchive | u
   return sorted.find((archive) => archive.header.status === "complete") ?? sorted[0];
 }
 
-export type ChainFinding = { kind: "gap" | "fork"; id: string; message: string };
+export type ChainFinding = { kind: "gap" | "fork" | "mix" | "rollback"; id: string; message: string };
+
+/** What is known of a host beside its chain: the regions that answered, and the archive its own state remembers as the newest. */
+export type ChainView = { regions: readonly string[]; remembered: { id: string; sequence: number } | undefined };
+
+/** Regions at different states, none of which holds all that live (mix), and a chain that ends before what was already seen (rollback). */
+export function viewFindings(archives: readonly SeenArchive[], chain: readonly ChainLink[], { regions, remembered }: ChainView): ChainFinding[] {
+  const findings: ChainFinding[] = [];
+  const [newest] = newestFirst(archives);
+  const lacking = regions.map((name) => ({ name, count: archives.filter((archive) => !archive.regions.includes(name)).length }));
+  if (newest !== undefined && regions.length > 1 && lacking.every(({ count }) => count > 0)) {
+    const each = lacking.map(({ name, count }) => `${name} lacks ${count}`).join(", ");
+    findings.push({ kind: "mix", id: newest.header.id, message: `mix: no region holds every archive: ${each} of ${archives.length}` });
+  }
+  if (remembered !== undefined && chain.every(({ header }) => header.sequence < remembered.sequence)) {
+    findings.push({ kind: "rollback", id: remembered.id, message: `rollback: this host committed archive ${remembered.id}, and no region that answers holds it` });
+  }
+  return findings;
+}
 
 /** What a chain is made of: archives, and what records keep of those that have expired. */
 export type ChainLink = { header: Pick<ManifestHeader, "id" | "sequence" | "previous">; sha256: string };

@@ -1,5 +1,6 @@
 /** Whether a host could be restored tonight, and how much it would lose: what is known of its archives against its objectives. */
 import { formatDuration } from "../units.ts";
+import { SKEW_LOW_MS } from "./clock.ts";
 
 export type Objectives = {
   /** The most that may be lost: age of the newest archive, ms. */
@@ -31,8 +32,12 @@ export type Facts = {
   /** Regions that must hold an archive. */
   copies: number;
   retired: boolean;
-  /** Forks, gaps, unknown signers, damaged manifests. */
+  /** Forks, gaps, rollbacks, unknown signers, damaged manifests. */
   chain: readonly string[];
+  /** How far this machine's clock is ahead of each region's that told it, ms; negative: behind. */
+  skews: readonly { region: string; offMs: number }[];
+  /** Regions none of which holds every archive; null where one does. */
+  mix: string | null;
   /** When the last run of a kind succeeded, ms; null for never, undefined where nobody on this machine would know. */
   verifiedAtMs: number | null | undefined;
   drilledAtMs: number | null | undefined;
@@ -60,7 +65,7 @@ function ageFindings({ nowMs, archives, copies, retired }: Facts, { rpoMs }: Obj
   }
   const ageMs = nowMs - good.startedAtMs;
   if (ageMs > rpoMs) {
-    return [{ severity: "critical", message: `the newest good archive is ${formatDuration(ageMs)} old, more than the objective of ${formatDuration(rpoMs)}`, hint: "Find out why no night since then succeeded: `coldkeep doctor`, and the log of the last run." }];
+    return [{ severity: "critical", message: `freeze: the newest good archive is ${formatDuration(ageMs)} old, more than the objective of ${formatDuration(rpoMs)}`, hint: "Find out why no night since then succeeded: `coldkeep doctor`, and the log of the last run." }];
   }
   if (ageMs < -CLOCK_SLACK_MS) return [{ severity: "warn", message: `the newest archive is ${formatDuration(-ageMs)} in the future: a clock is wrong`, hint: "Compare this machine's clock with the host's." }];
   return [];
@@ -71,10 +76,16 @@ function newestFindings({ archives: [newest] }: Facts): Finding[] {
   const named = (state: RegionState): string[] => Object.entries(newest.regions).flatMap(([name, is]) => (is === state ? [name] : []));
   const findings: Finding[] = [];
   for (const region of named("unreachable")) findings.push({ severity: "warn", message: `region ${region} does not answer`, hint: "Run `coldkeep doctor` on the host." });
-  for (const region of named("behind")) findings.push({ severity: "warn", message: `region ${region} does not hold the newest archive`, hint: "The next backup brings it up to date; if it does not, run `coldkeep doctor`." });
+  for (const region of named("behind")) findings.push({ severity: "warn", message: `region ${region} does not hold the newest archive`, hint: "The next backup brings it up to date, `coldkeep repair` does at once; if neither does, run `coldkeep doctor`." });
   if (newest.status !== "complete") findings.push({ severity: "warn", message: `the newest archive, ${newest.id}, is ${newest.status}`, hint: "Run `coldkeep show` to see what could not be read." });
   if (newest.flags.length > 0) findings.push({ severity: "warn", message: `the newest archive is unusual: ${newest.flags.join(", ")}`, hint: "Look at `coldkeep diff`; if it is as it should be, run `coldkeep backup --accept-changes` once." });
   return findings;
+}
+
+function clockFindings({ skews }: Facts): Finding[] {
+  return skews
+    .filter(({ offMs }) => Math.abs(offMs) >= SKEW_LOW_MS)
+    .map(({ region, offMs }) => ({ severity: "warn", message: `this machine's clock is ${formatDuration(Math.abs(offMs))} ${offMs < 0 ? "behind" : "ahead of"} that of region ${region}`, hint: "Set the clock, and keep it with NTP." }));
 }
 
 function overdue(what: string, atMs: number | null | undefined, everyMs: number | null, nowMs: number, verb: string): Finding[] {
@@ -85,11 +96,13 @@ function overdue(what: string, atMs: number | null | undefined, everyMs: number 
 
 /** What is not as it should be, the worst first. */
 export function findingsOf(facts: Facts, objectives: Objectives): Finding[] {
-  const { nowMs, chain, failure, retired } = facts;
+  const { nowMs, chain, mix, failure, retired } = facts;
   const findings = [
     ...chain.map((message): Finding => ({ severity: "critical", message, hint: "Find out who wrote what: `coldkeep list --json` names the archives." })),
     ...ageFindings(facts, objectives),
+    ...(mix === null ? [] : [{ severity: "warn" as const, message: mix, hint: "Run `coldkeep repair`: it copies between the regions what each lacks." }]),
     ...newestFindings(facts),
+    ...clockFindings(facts),
     ...(failure === null || retired ? [] : [{ severity: "warn" as const, message: `the last backup failed: ${failure.message}`, hint: "Run `coldkeep backup -v`." }]),
     ...(retired ? [] : overdue("verified", facts.verifiedAtMs, objectives.verifyEveryMs, nowMs, "coldkeep verify")),
     ...(retired ? [] : overdue("drilled", facts.drilledAtMs, objectives.drillEveryMs, nowMs, "coldkeep drill")),

@@ -17,6 +17,7 @@ import {
   type PutOptions,
   StoreError,
   type StoredObject,
+  type StoredVersion,
 } from "./object-store.ts";
 import { pacedBody, type Pacer, type Pacers, piecesOf } from "./pacer.ts";
 import { formatRegionUrl } from "./region-url.ts";
@@ -124,6 +125,11 @@ class DirectoryStore implements ObjectStore {
 
   list(prefix: string, signal?: AbortSignal, after?: string): AsyncIterable<StoredObject> {
     return listDirectory({ root: this.#root, location: this.location, prefix, signal, after });
+  }
+
+  async versions(key: string): Promise<StoredVersion[]> {
+    checkStoreKey(key, this.location);
+    return [];
   }
 
   async delete(key: string, signal?: AbortSignal): Promise<void> {

@@ -12,6 +12,16 @@ export type StoredObject = {
   modifiedMs: number;
 };
 
+/** One of the versions a store keeps of a key. */
+export type StoredVersion = {
+  /** What `get` asks for it by. */
+  version: string;
+  /** 0 for a delete marker. */
+  sizeBytes: number;
+  modifiedMs: number;
+  isDeleteMarker: boolean;
+};
+
 /** What a PUT sends: bytes in memory, or a file whose whole content is sent. */
 export type ObjectBody = Uint8Array | { path: string; sizeBytes: number };
 
@@ -26,6 +36,8 @@ export type PutOptions = {
 export type GetOptions = {
   /** Bytes `[offset, offset + length)`. The store may hold fewer; the body is then shorter. */
   range?: { offset: number; length: number };
+  /** This version of `versions`, whatever lies over it. Default: what the key holds now. */
+  version?: string | undefined;
   signal?: AbortSignal | undefined;
 };
 
@@ -87,6 +99,12 @@ export interface ObjectStore {
    * rely on. `after` leaves out keys up to and including it, for going on where a listing broke off. Throws StoreError.
    */
   list(prefix: string, signal?: AbortSignal, after?: string): AsyncIterable<StoredObject>;
+
+  /**
+   * What a store with versions has kept of exactly this key, the newest first, delete markers too; where none are kept,
+   * nothing, or what the key holds now. Throws StoreError.
+   */
+  versions(key: string, signal?: AbortSignal): Promise<StoredVersion[]>;
 
   /** Removes one object; removing what is not there is no error. A store that keeps versions keeps it as one. Throws StoreError. */
   delete(key: string, signal?: AbortSignal): Promise<void>;

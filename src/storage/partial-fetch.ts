@@ -8,6 +8,8 @@ export type Fetch = {
   maxBytes: number;
   /** Size the whole object must have; any other is refused as `corrupt` before a byte is read. */
   sizeBytes?: number | undefined;
+  /** As in GetOptions. */
+  version?: string | undefined;
   signal?: AbortSignal | undefined;
 };
 
@@ -19,6 +21,7 @@ export class PartialFetch<B extends ArrayBufferLike> {
   readonly #limit: number;
   readonly #maxBytes: number;
   readonly #expectedSizeBytes: number | undefined;
+  readonly #version: string | undefined;
   readonly #doing: string;
   readonly #make: (bytes: number) => Buffer<B>;
   #bytes: Buffer<B>;
@@ -36,6 +39,7 @@ export class PartialFetch<B extends ArrayBufferLike> {
     this.#limit = fetch.range?.length ?? Number.POSITIVE_INFINITY;
     this.#maxBytes = fetch.maxBytes;
     this.#expectedSizeBytes = fetch.sizeBytes;
+    this.#version = fetch.version;
     this.#doing = doing;
   }
 
@@ -47,7 +51,7 @@ export class PartialFetch<B extends ArrayBufferLike> {
   /** Reads on to the end. Throws StoreError; what arrived until then is kept for the next call. */
   async goOn(store: ObjectStore, signal: AbortSignal | undefined): Promise<Buffer<B>> {
     this.#receivedBefore = this.#received;
-    const opened = await store.get(this.#key, { ...this.#rest(), signal });
+    const opened = await store.get(this.#key, { ...this.#rest(), version: this.#version, signal });
     const wanted = Math.max(0, Math.min(this.#limit, opened.sizeBytes - this.#offset));
     // Refusals come from inside the loop: leaving it releases the connection.
     for await (const piece of opened.body) {

@@ -15,6 +15,7 @@ import {
   type PutOptions,
   StoreError,
   type StoredObject,
+  type StoredVersion,
 } from "./object-store.ts";
 import { backoffMs, RetryBudget } from "./retry-budget.ts";
 import { type Fetch, PartialFetch } from "./partial-fetch.ts";
@@ -128,6 +129,10 @@ class BudgetedStore implements RetryingStore {
     } finally {
       await listing?.return?.();
     }
+  }
+
+  versions(key: string, signal?: AbortSignal): Promise<StoredVersion[]> {
+    return this.#repeat(`look-up of the versions of ${key}`, signal, (inner) => this.#store.versions(key, inner));
   }
 
   delete(key: string, signal?: AbortSignal): Promise<void> {

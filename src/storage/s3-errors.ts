@@ -93,7 +93,7 @@ export function s3Error(error: unknown, call: S3Call, serverMs?: number): Coldke
   if (network !== undefined) return network;
   const status = statusOf(error);
   const name = error instanceof Error ? error.name : "";
-  if (name === "RequestTimeTooSkewed") return skewError(error, call, serverMs);
+  if (isSkew(error)) return skewError(error, call, serverMs);
   const meaning = Object.hasOwn(MEANING_BY_CODE, name) ? MEANING_BY_CODE[name] : undefined;
   if (meaning !== undefined && !isPortalStatus(status)) return build(meaning, error, call, status);
   return build(meaningOfStatus(status, error), error, call, status);
@@ -107,6 +107,11 @@ export function isTaken(error: unknown): boolean {
 /** Whether a store does not know the header of conditional writes. */
 export function isNotImplemented(error: unknown): boolean {
   return statusOf(error) === 501;
+}
+
+/** Whether the store finds the clocks too far apart. The SDK goes by the store's from then on, so that the next request succeeds. */
+export function isSkew(error: unknown): boolean {
+  return error instanceof Error && error.name === "RequestTimeTooSkewed";
 }
 
 /** The HTTP status of the SDK's error, or undefined when no answer came. */

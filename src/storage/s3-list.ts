@@ -60,7 +60,7 @@ function* objectsOf(page: ListObjectsV2CommandOutput, { base, prefix, after }: B
  * Undoes `encoding-type=url`, which is asked for because XML cannot carry control characters. Foreign keys may be
  * anything: a broken escape stays as it is, bytes that are not UTF-8 become U+FFFD.
  */
-function decodeListedKey(encoded: string): string {
+export function decodeListedKey(encoded: string): string {
   const spaced = encoded.replaceAll("+", " ");
   if (!spaced.includes("%")) return spaced;
   try {

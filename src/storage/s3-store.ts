@@ -14,14 +14,15 @@ import {
   type PutOptions,
   StoreError,
   type StoredObject,
+  type StoredVersion,
 } from "./object-store.ts";
 import type { Pacers } from "./pacer.ts";
 import { formatLocation, type S3Url } from "./region-url.ts";
 import { openBody, sizeWithoutBytes } from "./s3-body.ts";
 import { type AnswerDate, type OpenedClient, openS3Client, type S3Sdk, type S3Timeouts } from "./s3-client.ts";
-import { isNotImplemented, isTaken, type S3Call, s3Error, statusOf } from "./s3-errors.ts";
+import { isNotImplemented, isSkew, isTaken, type S3Call, s3Error, statusOf } from "./s3-errors.ts";
 import { listBucket } from "./s3-list.ts";
-import { eraseKey } from "./s3-versions.ts";
+import { eraseKey, readableVersions, type VersionedKey } from "./s3-versions.ts";
 import { checkStoreKey } from "./store-key.ts";
 
 /** Volumes alone may lie in another storage class; what is read at every run must not. */
@@ -102,12 +103,13 @@ class S3Store implements ObjectStore {
 
   async get(key: string, options: GetOptions = {}): Promise<OpenedObject> {
     checkStoreKey(key, this.location);
-    const { range, signal } = options;
-    const call = this.#call(`get of ${key} from ${this.location}`, signal);
-    if (range?.length === 0) return this.#emptyRange(key, call);
+    const { range, version, signal } = options;
+    const call = this.#call(`get of ${version === undefined ? key : `version ${version} of ${key}`} from ${this.location}`, signal);
+    if (range?.length === 0 && version === undefined) return this.#emptyRange(key, call);
     const command = new this.#sdk.GetObjectCommand({
       Bucket: this.#url.bucket,
       Key: this.#base + key,
+      ...(version !== undefined && { VersionId: version }),
       ...(range !== undefined && { Range: `bytes=${range.offset}-${range.offset + range.length - 1}` }),
     });
     try {
@@ -150,7 +152,7 @@ class S3Store implements ObjectStore {
 
   /** To a key that may list under a condition only, 403 is also said of what is not there; the listing it may see tells which. */
   async #isUnlisted(key: string, failure: Error, signal: AbortSignal | undefined): Promise<boolean> {
-    if (!(failure instanceof StoreError) || failure.fault !== "denied") return false;
+    if (!(failure instanceof StoreError) || failure.fault !== "denied" || isSkew(failure.cause)) return false;
     try {
       for await (const object of this.list(key, signal)) if (object.key === key) return false;
       return true;
@@ -181,6 +183,10 @@ class S3Store implements ObjectStore {
     });
   }
 
+  async versions(key: string, signal?: AbortSignal): Promise<StoredVersion[]> {
+    return readableVersions(this.#versioned("look-up of the versions", key, signal));
+  }
+
   async delete(key: string, signal?: AbortSignal): Promise<void> {
     checkStoreKey(key, this.location);
     const call = this.#call(`delete of ${key} in ${this.location}`, signal);
@@ -194,10 +200,14 @@ class S3Store implements ObjectStore {
   }
 
   async erase(key: string, signal?: AbortSignal): Promise<Erasure> {
+    return eraseKey(this.#versioned("erasing", key, signal));
+  }
+
+  #versioned(doing: string, key: string, signal: AbortSignal | undefined): VersionedKey {
     checkStoreKey(key, this.location);
-    const call = this.#call(`erasing of ${key} in ${this.location}`, signal);
+    const call = this.#call(`${doing} of ${key} in ${this.location}`, signal);
     const fail = (error: unknown): Error => this.#error(error, call);
-    return eraseKey({ sdk: this.#sdk, client: this.#client, bucket: this.#url.bucket, key: this.#base + key, doing: call.doing, fail, options: sendOptions(signal) });
+    return { sdk: this.#sdk, client: this.#client, bucket: this.#url.bucket, key: this.#base + key, doing: call.doing, fail, options: sendOptions(signal) };
   }
 
   async nowMs(signal?: AbortSignal): Promise<number> {

@@ -1,9 +1,10 @@
-/** Erasing a key of a bucket for good: with every version of it, and the markers that deletes left. */
-import type { DeleteObjectCommandInput, HeadObjectCommandOutput, ListObjectVersionsCommandOutput, S3Client } from "@aws-sdk/client-s3";
+/** The versions a bucket keeps of one key, and erasing it with all of them, markers that deletes left included. */
+import type { DeleteObjectCommandInput, HeadObjectCommandOutput, ListObjectVersionsCommandOutput, ObjectVersion, S3Client } from "@aws-sdk/client-s3";
 import { messageOf } from "../errors.ts";
-import { type Erasure, StoreError } from "./object-store.ts";
+import { type Erasure, StoreError, type StoredVersion } from "./object-store.ts";
 import type { S3Sdk } from "./s3-client.ts";
 import { isNotImplemented, statusOf } from "./s3-errors.ts";
+import { decodeListedKey } from "./s3-list.ts";
 
 export type VersionedKey = {
   sdk: S3Sdk;
@@ -16,13 +17,25 @@ export type VersionedKey = {
   options: { abortSignal?: AbortSignal };
 };
 
-type Version = { id: string | undefined; sizeBytes: number; isLatest: boolean; isMarker: boolean };
+/** `version` is undefined where the store gives its objects none. */
+type Version = Omit<StoredVersion, "version"> & { version: string | undefined; isLatest: boolean };
+
+/** A key of ours is written once, and now and then repaired: whoever piled up more than this buried it on purpose. */
+const READ_PAGES_MAX = 10;
+
+/** What can be read by version, the newest first; nothing where the store knows of none. Throws what `fail` makes of errors. */
+export async function readableVersions(target: VersionedKey): Promise<StoredVersion[]> {
+  const found = (await versionsOf(target, READ_PAGES_MAX)) ?? [];
+  const sorted = found.toSorted((a, b) => Number(b.isLatest) - Number(a.isLatest) || b.modifiedMs - a.modifiedMs);
+  return sorted.flatMap(({ isLatest: _, version, ...facts }) => (version === undefined ? [] : [{ version, ...facts }]));
+}
 
 /** Throws what `fail` makes of errors; a version that its retention protects is no error. */
 export async function eraseKey(target: VersionedKey): Promise<Erasure> {
   const done: Erasure = { freedBytes: 0, kept: null };
+  const found = (await versionsOf(target, Number.POSITIVE_INFINITY)) ?? (await plainObject(target));
   // The newest goes last, or an older one would take its place for a moment; a marker above them hides all until then.
-  for (const version of (await versionsOf(target)).toSorted((a, b) => rank(a) - rank(b))) {
+  for (const version of found.toSorted((a, b) => rank(a) - rank(b))) {
     const untilMs = await eraseVersion(target, version);
     if (untilMs === undefined) done.freedBytes += version.sizeBytes;
     else done.kept = { untilMs: laterOf(done.kept?.untilMs, untilMs) };
@@ -30,45 +43,50 @@ export async function eraseKey(target: VersionedKey): Promise<Erasure> {
   return done;
 }
 
-function rank({ isLatest, isMarker }: Version): number {
-  return Number(isMarker) * 2 + Number(isLatest);
+function rank({ isLatest, isDeleteMarker }: Version): number {
+  return Number(isDeleteMarker) * 2 + Number(isLatest);
 }
 
 function laterOf(a: number | null | undefined, b: number | null): number | null {
   return a === undefined ? b : a === null || b === null ? null : Math.max(a, b);
 }
 
-/** Every version of the key; of a store that knows none, the object itself. */
-async function versionsOf(target: VersionedKey): Promise<Version[]> {
+type Place = { KeyMarker?: string; VersionIdMarker?: string };
+
+/** The versions of exactly this key, of so many pages; null where the store does not know of versions at all. */
+async function versionsOf(target: VersionedKey, pagesMax: number): Promise<Version[] | null> {
   const found: Version[] = [];
-  let place: { KeyMarker?: string; VersionIdMarker?: string } = {};
-  for (;;) {
+  let place: Place = {};
+  for (let pages = 0; pages < pagesMax; pages++) {
     const page = await askPage(target, place);
-    if (page === null) return plainObject(target);
-    for (const { Key, VersionId, Size, IsLatest } of page.Versions ?? []) {
-      if (Key === target.key) found.push({ id: VersionId, sizeBytes: Size ?? 0, isLatest: IsLatest === true, isMarker: false });
-    }
-    for (const { Key, VersionId, IsLatest } of page.DeleteMarkers ?? []) {
-      if (Key === target.key) found.push({ id: VersionId, sizeBytes: 0, isLatest: IsLatest === true, isMarker: true });
-    }
-    const { NextKeyMarker, NextVersionIdMarker } = page;
+    if (page === null) return null;
+    const decode = (key: string | undefined): string | undefined => (key !== undefined && page.EncodingType === "url" ? decodeListedKey(key) : key);
+    const isOurs = ({ Key }: ObjectVersion): boolean => decode(Key) === target.key;
+    found.push(...(page.Versions ?? []).filter(isOurs).map((version) => toVersion(version, false)));
+    found.push(...(page.DeleteMarkers ?? []).filter(isOurs).map((marker) => toVersion(marker, true)));
+    const { NextVersionIdMarker } = page;
     // Keys that only begin with this one come after all of its versions.
-    if (page.IsTruncated !== true || NextKeyMarker === undefined || NextKeyMarker !== target.key) return found;
+    if (page.IsTruncated !== true || decode(page.NextKeyMarker) !== target.key) break;
     if (NextVersionIdMarker === undefined || NextVersionIdMarker === place.VersionIdMarker) throw new StoreError("corrupt", `${target.doing}: the store's pages of versions do not come to an end`);
-    place = { KeyMarker: NextKeyMarker, VersionIdMarker: NextVersionIdMarker };
+    place = { KeyMarker: target.key, VersionIdMarker: NextVersionIdMarker };
   }
+  return found;
 }
 
-/** Null where the store does not know of versions at all. */
-async function askPage({ sdk, client, bucket, key, doing, fail, options }: VersionedKey, place: { KeyMarker?: string; VersionIdMarker?: string }): Promise<ListObjectVersionsCommandOutput | null> {
+function toVersion({ VersionId, Size = 0, LastModified, IsLatest = false }: ObjectVersion, isDeleteMarker: boolean): Version {
+  return { version: VersionId, sizeBytes: Size, modifiedMs: LastModified?.getTime() ?? 0, isDeleteMarker, isLatest: IsLatest };
+}
+
+/** Null where the store does not know of versions. */
+async function askPage({ sdk, client, bucket, key, doing, fail, options }: VersionedKey, place: Place): Promise<ListObjectVersionsCommandOutput | null> {
   let page: ListObjectVersionsCommandOutput;
   try {
-    page = await client.send(new sdk.ListObjectVersionsCommand({ Bucket: bucket, Prefix: key, ...place }), options);
+    page = await client.send(new sdk.ListObjectVersionsCommand({ Bucket: bucket, Prefix: key, EncodingType: "url", ...place }), options);
   } catch (error) {
-    if (isNotImplemented(error) || statusOf(error) === 405) return null;
     const failure = fail(error);
+    if (failure instanceof StoreError && (isNotImplemented(error) || statusOf(error) === 405)) return null;
     if (!(failure instanceof StoreError) || failure.fault !== "denied") throw failure;
-    throw new StoreError("denied", failure.message, { cause: error, hint: "Whoever prunes needs s3:ListBucketVersions and s3:DeleteObjectVersion beside get, put and list." });
+    throw new StoreError("denied", failure.message, { cause: error, hint: "Whoever repairs needs s3:ListBucketVersions and s3:GetObjectVersion beside get, put and list; whoever prunes s3:ListBucketVersions and s3:DeleteObjectVersion." });
   }
   if (page.Name !== undefined && page.IsTruncated !== undefined) return page;
   throw new StoreError("unreachable", `${doing}: the answer is no listing of versions`, { hint: "Something between this machine and the store answers in its place; check the endpoint and the proxy." });
@@ -76,8 +94,8 @@ async function askPage({ sdk, client, bucket, key, doing, fail, options }: Versi
 
 async function plainObject(target: VersionedKey): Promise<Version[]> {
   try {
-    const { ContentLength = 0 } = await head(target, undefined);
-    return [{ id: undefined, sizeBytes: ContentLength, isLatest: true, isMarker: false }];
+    const { ContentLength = 0, LastModified } = await head(target, undefined);
+    return [toVersion({ Size: ContentLength, LastModified, IsLatest: true }, false)];
   } catch (error) {
     if (statusOf(error) === 404) return [];
     throw target.fail(error);
@@ -89,9 +107,9 @@ function head({ sdk, client, bucket, key, options }: VersionedKey, version: stri
 }
 
 /** Undefined once it is gone; else until when it is kept, null where that is not known. */
-async function eraseVersion(target: VersionedKey, version: Version): Promise<number | null | undefined> {
+async function eraseVersion(target: VersionedKey, { version }: Version): Promise<number | null | undefined> {
   const { sdk, client, bucket, key, fail, options } = target;
-  const input: DeleteObjectCommandInput = { Bucket: bucket, Key: key, ...(version.id !== undefined && { VersionId: version.id }) };
+  const input: DeleteObjectCommandInput = { Bucket: bucket, Key: key, ...(version !== undefined && { VersionId: version }) };
   try {
     await client.send(new sdk.DeleteObjectCommand(input), options);
     return undefined;
@@ -107,11 +125,11 @@ async function eraseVersion(target: VersionedKey, version: Version): Promise<num
 const LOCK_WORDS = /object.?lock|retention|legal.?hold|WORM/i;
 
 /** Until when a version's lock lasts (null: nobody says), where a lock is what refused to delete it; else undefined. */
-async function keptUntil(target: VersionedKey, { id }: Version, refusal: unknown): Promise<number | null | undefined> {
+async function keptUntil(target: VersionedKey, version: string | undefined, refusal: unknown): Promise<number | null | undefined> {
   const status = statusOf(refusal);
   if (status !== 403 && status !== 400 && status !== 409) return undefined;
   const isSaid = LOCK_WORDS.test(`${refusal instanceof Error ? refusal.name : ""} ${messageOf(refusal)}`);
-  const found = await head(target, id).catch(() => undefined);
+  const found = await head(target, version).catch(() => undefined);
   if (found?.ObjectLockLegalHoldStatus === "ON") return null;
   const untilMs = found?.ObjectLockRetainUntilDate?.getTime();
   if (untilMs !== undefined && !Number.isNaN(untilMs)) return untilMs;

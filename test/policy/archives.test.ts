@@ -7,7 +7,7 @@ import type { ManifestHeader } from "../../src/format/manifest.ts";
 import { isUnchanged, type WalkedStat } from "../../src/policy/change.ts";
 import { agreedTimeMs } from "../../src/policy/clock.ts";
 import { archiveStatus, requiredCopies } from "../../src/policy/copies.ts";
-import { chainFindings, latestArchive, newestFirst, type SeenArchive } from "../../src/policy/latest.ts";
+import { type ChainFinding, chainFindings, type ChainView, latestArchive, newestFirst, type SeenArchive, viewFindings } from "../../src/policy/latest.ts";
 import { chunkAverage, spanBytes, VOLUME_BYTES_MAX, volumeTargetBytes } from "../../src/policy/sizing.ts";
 import { GIB, KIB, MIB } from "../../src/units.ts";
 
@@ -85,6 +85,21 @@ describe("chains", () => {
     expect(chainFindings([seen(3, 2), seen(1, null)])).toMatchObject([{ kind: "gap", id: seen(3, 2).header.id }]);
     expect(chainFindings([seen(2, 1, "complete", 4), seen(1, null), seen(2, 1)])).toMatchObject([{ kind: "fork", message: expect.stringMatching(/^fork: /) }]);
     expect(chainFindings([seen(1, null), seen(2, null)])).toMatchObject([{ kind: "fork", message: expect.stringContaining("follow nothing") }]);
+  });
+
+  test("a mix is when no region holds all; a rollback, when all end before what the host remembers", () => {
+    const [first, second] = [{ ...seen(1, null), regions: ["a", "b"] }, { ...seen(2, 1), regions: ["a"] }];
+    const none = { regions: ["a", "b"], remembered: undefined };
+    const view = (archives: SeenArchive[], known: ChainView): ChainFinding[] => viewFindings(archives, archives, known);
+    expect(view([first, second], none)).toEqual([]);
+    expect(view([{ ...first, regions: ["b"] }, second], none)).toMatchObject([{ kind: "mix", message: "mix: no region holds every archive: a lacks 1, b lacks 1 of 2" }]);
+    expect(view([{ ...first, regions: [] }], { ...none, regions: ["a"] })).toEqual([]);
+    const remembered = { id: second.header.id, sequence: second.header.sequence };
+    expect(view([first, second], { regions: ["a"], remembered })).toEqual([]);
+    expect(view([first], { regions: ["a"], remembered })).toMatchObject([{ kind: "rollback", id: remembered.id, message: expect.stringMatching(/^rollback: /) }]);
+    expect(view([], { regions: ["a"], remembered })).toMatchObject([{ kind: "rollback" }]);
+    // What a record has ended since is no loss.
+    expect(viewFindings([first], [first, { header: second.header, sha256: second.sha256 }], { regions: ["a"], remembered })).toEqual([]);
   });
 });
 

@@ -31,16 +31,17 @@ export class RgwVault {
     return vault;
   }
 
-  /** Has every bucket keep what is overwritten and deleted as versions. */
-  async keepVersions(): Promise<void> {
-    for (const endpoint of this.rgw.endpoints) await minioOf(endpoint).setBucketVersioning(this.#bucket, { Status: "Enabled" });
+  /** From now on these regions, or all, keep versions of what is replaced or deleted. */
+  async keepVersions(...indexes: number[]): Promise<void> {
+    const endpoints = indexes.length === 0 ? this.rgw.endpoints : indexes.map((index) => this.#endpoint(index));
+    for (const endpoint of endpoints) await minioOf(endpoint).setBucketVersioning(this.#bucket, { Status: "Enabled" });
   }
 
-  /** Keys of all versions and delete markers that a region keeps below `prefix`. */
-  async versions(index: number, prefix: string): Promise<{ name: string; versionId: string }[]> {
-    const found: { name: string; versionId: string }[] = [];
-    const stream = minioOf(this.#endpoint(index)).listObjects(this.#bucket, `${prefix}/`, true, { IncludeVersion: true });
-    for await (const item of stream as AsyncIterable<{ name: string; versionId: string }>) found.push(item);
+  /** Keys of all objects, versions and delete markers of a region, below `prefix` if one is given. */
+  async versions(index: number, prefix?: string): Promise<{ name: string; versionId?: string }[]> {
+    const found: { name: string; versionId?: string }[] = [];
+    const stream = minioOf(this.#endpoint(index)).listObjects(this.#bucket, prefix === undefined ? "" : `${prefix}/`, true, { IncludeVersion: true });
+    for await (const item of stream as AsyncIterable<{ name: string; versionId?: string }>) found.push({ name: item.name, ...(item.versionId !== undefined && { versionId: item.versionId }) });
     return found;
   }
 
@@ -81,15 +82,22 @@ export class RgwVault {
     }
   }
 
+  /** Puts bytes under a key of a region, whatever is there. */
+  async put(index: number, key: string, bytes: Buffer): Promise<void> {
+    await minioOf(this.#endpoint(index)).putObject(this.#bucket, key, bytes);
+  }
+
+  /** Deletes keys of a region; where it keeps versions that hides them. */
+  async delete(index: number, keys: Iterable<string>): Promise<void> {
+    for (const key of keys) await minioOf(this.#endpoint(index)).removeObject(this.#bucket, key);
+  }
+
   /** Removes every bucket. */
   async remove(): Promise<void> {
     for (const [index, endpoint] of this.rgw.endpoints.entries()) {
       const client = minioOf(endpoint);
-      const versions = await this.versions(index, "vault");
-      for (let at = 0; at < versions.length; at += 500) await client.removeObjects(this.#bucket, versions.slice(at, at + 500));
-      const keys: string[] = [];
-      for await (const { name } of client.listObjectsV2(this.#bucket, "", true) as AsyncIterable<{ name: string }>) keys.push(name);
-      for (let at = 0; at < keys.length; at += 500) await client.removeObjects(this.#bucket, keys.slice(at, at + 500));
+      const found = await this.versions(index);
+      for (let at = 0; at < found.length; at += 500) await client.removeObjects(this.#bucket, found.slice(at, at + 500));
       await client.removeBucket(this.#bucket);
     }
   }

@@ -10,7 +10,7 @@ import { digestOf, faultOf, listAll, readAll } from "./store-calls.ts";
 export type StoreAbilities = {
   /** The store compares what arrives with the announced SHA-256. */
   checksDigest: boolean;
-  /** How many versions and marks of deletes of a key the store keeps; without it, it keeps none. */
+  /** Where the place keeps versions of what is replaced or deleted: how many of a key, marks of deletes included. */
   versionsOf?: (key: string) => Promise<number>;
 };
 
@@ -142,6 +142,40 @@ export function storeConformance(name: string, makeStore: () => Promise<ObjectSt
       const winner = bodies[answers.indexOf("created")];
       expect(await readAll(store, "hosts/a/volumes/raced")).toEqual(winner);
     });
+
+    test("the versions of a key are its own, not those of keys that begin like it", async () => {
+      await put("hosts/a/records/ver", Buffer.from("one"));
+      await put("hosts/a/records/version", Buffer.from("another key"));
+      const found = await store.versions("hosts/a/records/ver");
+      expect(found.length).toBeLessThan(2);
+      for (const { version, sizeBytes, isDeleteMarker } of found) {
+        expect({ sizeBytes, isDeleteMarker }).toEqual({ sizeBytes: 3, isDeleteMarker: false });
+        expect((await readBytes(await store.get("hosts/a/records/ver", { version }), 100, "ver")).toString()).toBe("one");
+      }
+      expect(await store.versions("hosts/a/records/v")).toEqual([]);
+      expect(await faultOf(store.versions("../up"))).toBe("misused");
+    });
+
+    const { versionsOf } = abilities;
+    if (versionsOf !== undefined) {
+      test("what was replaced or deleted is found among the versions and read, whole and in ranges", async () => {
+        const key = "hosts/a/volumes/kept";
+        await put(key, Buffer.from("the first"));
+        for (let count = 0; count < 12; count++) await put(key, Buffer.from(`junk ${count}`), { overwrite: true });
+        await store.delete(key);
+        expect(await store.head(key)).toBeNull();
+        const found = await store.versions(key);
+        expect(await versionsOf(key)).toBe(14);
+        expect(found.map(({ isDeleteMarker }) => isDeleteMarker)).toEqual([true, ...Array.from({ length: 13 }, () => false)]);
+        const first = found.filter(({ sizeBytes }) => sizeBytes === 9);
+        expect(first).toHaveLength(1);
+        const version = first[0]?.version;
+        expect((await readBytes(await store.get(key, { version }), 100, key)).toString()).toBe("the first");
+        expect((await readBytes(await store.get(key, { version, range: { offset: 4, length: 5 } }), 100, key)).toString()).toBe("first");
+        await put(key, Buffer.from("the first"));
+        expect(await store.head(key)).toMatchObject({ sizeBytes: 9 });
+      });
+    }
 
     if (abilities.checksDigest) {
       test("a body that does not have the announced SHA-256 is refused", async () => {

@@ -7,8 +7,8 @@ export type Answer = { status: number; headers: Record<string, string>; body: Bu
 
 export type Operation = "PutObject" | "GetObject" | "HeadObject" | "DeleteObject" | "ListObjects" | "ListVersions" | "Other";
 
-/** A version of a key behind the current one, or the current one; `kept` is null for the mark that a delete leaves. */
-type Version = { id: string; kept: Kept | null; lockedUntilMs?: number };
+/** A version of a key; `kept` is null for the mark that a delete leaves. */
+type Version = { id: string; kept: Kept | null; modifiedMs: number; lockedUntilMs?: number };
 
 export type FakeRequest = {
   /** Counts from 0 over the life of the server. */
@@ -32,9 +32,10 @@ export type BucketSettings = {
 /** A bucket as tests see it from behind the server's back. */
 export class FakeBucket {
   readonly kept = new Map<string, Kept>();
-  /** Whether puts and deletes leave what was there before as older versions. */
+  /** Whether what is replaced or deleted is kept as an older version, from now on. */
   isVersioned = false;
   readonly #versions = new Map<string, Version[]>();
+  #versionCount = 0;
   readonly #nowMs: () => number;
 
   constructor(nowMs: () => number) {
@@ -42,7 +43,12 @@ export class FakeBucket {
   }
 
   keys(): string[] {
-    return [...this.kept.keys()].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+    return inByteOrder(this.kept.keys());
+  }
+
+  /** Also those of which nothing but versions is left. */
+  versionedKeys(prefix = ""): string[] {
+    return inByteOrder(this.#versions.keys()).filter((key) => key.startsWith(prefix));
   }
 
   get(key: string): Buffer | undefined {
@@ -52,48 +58,49 @@ export class FakeBucket {
   set(key: string, bytes: Uint8Array, storageClass?: string): void {
     const kept = { bytes: Buffer.from(bytes), modifiedMs: this.#nowMs(), storageClass };
     this.kept.set(key, kept);
-    if (this.isVersioned) this.#push(key, kept);
+    this.#note(key, kept);
   }
 
+  /** What a DELETE does: in a bucket with versions it hides the object only. */
+  hide(key: string): void {
+    this.kept.delete(key);
+    if (this.isVersioned) this.#note(key, null);
+    else this.#versions.delete(key);
+  }
+
+  /** The newest first. */
+  versions(key: string): Version[] {
+    return this.#versions.get(key) ?? [];
+  }
+
+  #note(key: string, kept: Kept | null): void {
+    const id = this.isVersioned ? `version-${++this.#versionCount}` : "null";
+    const older = this.isVersioned ? this.versions(key) : [];
+    this.#versions.set(key, [{ id, kept, modifiedMs: this.#nowMs() }, ...older]);
+  }
+
+  /** Removes it with all its versions. */
   delete(key: string): boolean {
-    if (this.isVersioned) this.#push(key, null);
+    this.#versions.delete(key);
     return this.kept.delete(key);
-  }
-
-  /** Of a key, the newest first. */
-  versions(key: string): readonly Version[] {
-    if (this.isVersioned) return (this.#versions.get(key) ?? []).toReversed();
-    const kept = this.kept.get(key);
-    return kept === undefined ? [] : [{ id: "null", kept }];
-  }
-
-  /** Every key that has a version. */
-  versionedKeys(prefix: string): string[] {
-    return [...(this.isVersioned ? this.#versions : this.kept).keys()].filter((key) => key.startsWith(prefix)).sort();
   }
 
   /** Removes one version for good; false where its lock forbids it. */
   deleteVersion(key: string, id: string): boolean {
-    if (!this.isVersioned) return this.kept.delete(key) || true;
-    const versions = this.#versions.get(key) ?? [];
+    const versions = this.versions(key);
     if ((versions.find((version) => version.id === id)?.lockedUntilMs ?? 0) > this.#nowMs()) return false;
     const left = versions.filter((version) => version.id !== id);
-    const newest = left.at(-1);
     if (left.length === 0) this.#versions.delete(key);
     else this.#versions.set(key, left);
-    if (newest?.kept) this.kept.set(key, newest.kept);
+    const newest = left[0]?.kept;
+    if (newest) this.kept.set(key, newest);
     else this.kept.delete(key);
     return true;
   }
 
   /** Locks all versions of a key. */
   lock(key: string, untilMs: number): void {
-    for (const version of this.#versions.get(key) ?? []) version.lockedUntilMs = untilMs;
-  }
-
-  #push(key: string, kept: Kept | null): void {
-    const versions = this.#versions.get(key) ?? [];
-    this.#versions.set(key, [...versions, { id: `v${this.#versions.size}-${versions.length}-${Math.round(this.#nowMs())}`, kept }]);
+    for (const version of this.versions(key)) version.lockedUntilMs = untilMs;
   }
 
   /** Flips one bit of a kept object. */
@@ -103,6 +110,10 @@ export class FakeBucket {
     if (bytes === undefined || byte === undefined) throw new Error(`no byte ${offset} in ${key}`);
     bytes[offset] = byte ^ 1;
   }
+}
+
+function inByteOrder(keys: Iterable<string>): string[] {
+  return [...keys].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
 }
 
 /** Carries a request out. */
@@ -116,10 +127,10 @@ export function answer(request: FakeRequest, bucket: FakeBucket | undefined, set
       return get(request, bucket);
     case "DeleteObject":
       return remove(request, bucket);
-    case "ListVersions":
-      return listVersions(request, bucket, settings);
     case "ListObjects":
       return list(request, bucket, settings);
+    case "ListVersions":
+      return listVersions(request, bucket, settings);
     case "Other":
       return errorAnswer(501, "NotImplemented", "the fake does not know this request");
   }
@@ -142,15 +153,16 @@ function put(request: FakeRequest, bucket: FakeBucket, settings: BucketSettings)
 
 function remove(request: FakeRequest, bucket: FakeBucket): Answer {
   const id = request.query.get("versionId");
-  if (id === null) bucket.delete(request.key);
+  if (id === null) bucket.hide(request.key);
   else if (!bucket.deleteVersion(request.key, id)) return errorAnswer(403, "AccessDenied", "Access Denied");
   return { status: 204, headers: {}, body: Buffer.alloc(0) };
 }
 
 function get(request: FakeRequest, bucket: FakeBucket): Answer {
   const id = request.query.get("versionId");
-  const version = id === null ? undefined : bucket.versions(request.key).find((each) => each.id === id);
-  const kept = id === null ? bucket.kept.get(request.key) : (version?.kept ?? undefined);
+  const version = bucket.versions(request.key).find((each) => each.id === id);
+  const kept = id === null ? bucket.kept.get(request.key) : version?.kept;
+  if (kept === null) return errorAnswer(405, "MethodNotAllowed", "a delete marker has no bytes");
   if (kept === undefined) return errorAnswer(404, "NoSuchKey", "there is no such key");
   const { bytes } = kept;
   const headers: Record<string, string> = {
@@ -192,20 +204,23 @@ function list(request: FakeRequest, bucket: FakeBucket, settings: BucketSettings
   return { status: 200, headers: { "content-type": "application/xml" }, body: Buffer.from(body) };
 }
 
+/** One version a page more than asked for is never sent; a key's versions may be split over pages. */
 function listVersions(request: FakeRequest, bucket: FakeBucket, settings: BucketSettings): Answer {
   const prefix = request.query.get("prefix") ?? "";
+  const encode = request.query.get("encoding-type") === "url" ? encodeForm : escapeXml;
+  const all = bucket.versionedKeys(prefix).flatMap((key) => bucket.versions(key).map((version, index) => ({ key, version, isLatest: index === 0 })));
   const [keyMarker, idMarker] = [request.query.get("key-marker"), request.query.get("version-id-marker")];
-  const all = bucket.versionedKeys(prefix).flatMap((key) => bucket.versions(key).map(({ id, kept }, index) => ({ key, id, kept, isLatest: index === 0 })));
-  const start = keyMarker === null ? 0 : all.findIndex(({ key, id }) => key === keyMarker && id === idMarker) + 1;
+  const start = keyMarker === null ? 0 : all.findLastIndex(({ key, version }) => key === keyMarker && (idMarker === null || version.id === idMarker)) + 1;
   const page = all.slice(start, start + settings.pageSize);
   const last = page.at(-1);
-  const more = start + page.length < all.length;
-  const items = page.map(({ key, id, kept, isLatest }) => {
-    const facts = `<Key>${escapeXml(key)}</Key><VersionId>${id}</VersionId><IsLatest>${isLatest}</IsLatest><LastModified>${new Date(kept?.modifiedMs ?? 0).toISOString()}</LastModified>`;
-    return kept === null ? `<DeleteMarker>${facts}</DeleteMarker>` : `<Version>${facts}<Size>${kept.bytes.length}</Size></Version>`;
+  const more = start + page.length < all.length && last !== undefined;
+  const rows = page.map(({ key, version: { id, kept, modifiedMs }, isLatest }) => {
+    const shared = `<Key>${encode(key)}</Key><VersionId>${id}</VersionId><IsLatest>${isLatest}</IsLatest><LastModified>${new Date(modifiedMs).toISOString()}</LastModified>`;
+    return kept === null ? `<DeleteMarker>${shared}</DeleteMarker>` : `<Version>${shared}<ETag>${escapeXml(etagOf(kept.bytes))}</ETag><Size>${kept.bytes.length}</Size></Version>`;
   });
-  const next = more && last !== undefined ? `<NextKeyMarker>${escapeXml(last.key)}</NextKeyMarker><NextVersionIdMarker>${last.id}</NextVersionIdMarker>` : "";
-  const body = `<?xml version="1.0" encoding="UTF-8"?>\n<ListVersionsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>${request.bucket}</Name><Prefix>${escapeXml(prefix)}</Prefix><IsTruncated>${more}</IsTruncated>${next}${items.join("")}</ListVersionsResult>`;
+  const next = more ? `<NextKeyMarker>${encode(last.key)}</NextKeyMarker><NextVersionIdMarker>${last.version.id}</NextVersionIdMarker>` : "";
+  const encoding = encode === encodeForm ? "<EncodingType>url</EncodingType>" : "";
+  const body = `<?xml version="1.0" encoding="UTF-8"?>\n<ListVersionsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>${request.bucket}</Name><Prefix>${encode(prefix)}</Prefix>${encoding}<MaxKeys>${settings.pageSize}</MaxKeys><IsTruncated>${more}</IsTruncated>${next}${rows.join("")}</ListVersionsResult>`;
   return { status: 200, headers: { "content-type": "application/xml" }, body: Buffer.from(body) };
 }
 

@@ -254,8 +254,7 @@ function toFakeRequest(message: IncomingMessage, body: Buffer, index: number): F
 }
 
 function operationOf(method: string, key: string, query: URLSearchParams): Operation {
-  if (key === "" && method === "GET" && query.has("versions")) return "ListVersions";
-  if (key === "") return method === "GET" && query.get("list-type") === "2" ? "ListObjects" : "Other";
+  if (key === "") return method !== "GET" ? "Other" : query.get("list-type") === "2" ? "ListObjects" : query.has("versions") ? "ListVersions" : "Other";
   const byMethod: Record<string, Operation> = { PUT: "PutObject", GET: "GetObject", HEAD: "HeadObject", DELETE: "DeleteObject" };
   return byMethod[method] ?? "Other";
 }

@@ -5,6 +5,7 @@ import { askEach, loadManifest, type LostRegion } from "../manifests.ts";
 import type { EarlyListings } from "../early-listings.ts";
 import type { KnownObject, RunState } from "../../state/run-state.ts";
 import type { SegmentReference } from "../../format/catalog-root.ts";
+import type { VaultRecord } from "../../format/record.ts";
 import { GRACE_MS, SEEN_VALID_MS, UNLISTED_MS } from "../../policy/grace.ts";
 import { newestFirst, type SeenArchive } from "../../policy/latest.ts";
 import type { StoredObject } from "../../storage/object-store.ts";
@@ -39,13 +40,14 @@ export type Reusable = {
 
 /**
  * Which known objects may be named again: encrypted to today's recipients, held at their full size by as many of the
- * regions that answer as an archive needs copies, and not about to be deleted: listed by what has not expired, or so new that
- * no prune takes them before this run ends (what a run left behind that was cut off, for weeks). Regions that fail go to `lost`.
+ * regions that answer as an archive needs copies, not recorded as lost, and not about to be deleted: listed by what has not
+ * expired, or so new that no prune takes them before this run ends (what a run left behind that was cut off, for weeks).
+ * Regions that fail go to `lost`.
  */
 export async function reusableObjects(
   known: Known,
   regions: readonly Region[],
-  wanted: { copies: number; volumeRecipients: string[]; catalogRecipients: string[] },
+  wanted: { copies: number; volumeRecipients: string[]; catalogRecipients: string[]; damaged: ReadonlySet<string> },
   early: EarlyListings,
   lost: LostRegion[],
   signal: AbortSignal,
@@ -60,13 +62,19 @@ export async function reusableObjects(
     return isYounger(id, archive === undefined && known.isComplete ? UNLISTED_MS - GRACE_MS : SEEN_VALID_MS);
   };
   const sets = { volume: fingerprintSet(wanted.volumeRecipients).join(), catalog: fingerprintSet(wanted.catalogRecipients).join() };
-  const usable = objects.filter((object) => object.recipients.join() === sets[object.kind] && holders(object) >= needed && stays(object));
+  const isUsable = (object: KnownObject): boolean => object.recipients.join() === sets[object.kind] && holders(object) >= needed && stays(object) && !wanted.damaged.has(object.id);
+  const usable = objects.filter(isUsable);
   return {
     volumes: usable.filter(({ kind }) => kind === "volume").map(({ id }) => id),
     catalogs: usable.filter(({ kind }) => kind === "catalog").map(({ id }) => id),
     objects: new Map(usable.map((object) => [object.id, object])),
     gone: objects.filter((object) => holders(object) === 0).map(({ id }) => id),
   };
+}
+
+/** Objects that the operator has recorded as lost: their content is stored again. */
+export function recordedLost(records: readonly VaultRecord[]): Set<string> {
+  return new Set(records.flatMap(({ kind, record }) => (kind === "lost" ? record.objects : [])));
 }
 
 /** The stored objects of a region by id, and what time it is there. */

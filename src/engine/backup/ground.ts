@@ -25,7 +25,7 @@ import { loadManifest, type LostRegion, type Manifest } from "../manifests.ts";
 import type { Survey } from "../survey.ts";
 import { ObjectSource, SealedReader } from "../object-source.ts";
 import { closeRegions, openRegions, reachableRegions, type Region } from "../region.ts";
-import { collectKnown, knownObjects, newCheckpoints, reusableObjects, type Reusable } from "./base.ts";
+import { collectKnown, knownObjects, newCheckpoints, recordedLost, reusableObjects, type Reusable } from "./base.ts";
 import { catchUp } from "./catch-up.ts";
 import { volumesToLeave } from "./reclaim.ts";
 import { checkChain, type ChainChoice, type ChainEnd } from "./chain.ts";
@@ -111,7 +111,7 @@ async function surveyGround(order: BackupOrder, setup: HostSetup, state: RunStat
   if (wasCutOff && manifest !== null && !order.dryRun) state.noteObjects(knownObjects(manifest));
   const known = await collectKnown(state, survey.archives, manifest, surveyed, config.host, setup.trust, signal, early);
   const lost: LostRegion[] = [];
-  const wanted = { copies: config.copies, volumeRecipients: recipients.volume, catalogRecipients: recipients.catalog };
+  const wanted = { copies: config.copies, volumeRecipients: recipients.volume, catalogRecipients: recipients.catalog, damaged: recordedLost(survey.records) };
   const reusable = await reusableObjects(known, surveyed, wanted, early, lost, signal);
   const reachable = withoutLost(surveyed, lost, emit);
   const left = volumesToLeave(state, config.retention, reusable.volumes, survey.archives.map(({ header }) => header.id), emit);

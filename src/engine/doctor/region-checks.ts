@@ -2,6 +2,7 @@
 import { sha256Hex } from "../../codec/digest.ts";
 import { probeKey } from "../../format/object-key.ts";
 import type { PinnedSigner } from "../../format/kit.ts";
+import { SKEW_LOW_MS } from "../../policy/clock.ts";
 import { StoreError } from "../../storage/object-store.ts";
 import { formatDuration } from "../../units.ts";
 import { surveyHost } from "../survey.ts";
@@ -9,7 +10,6 @@ import { type Region, requireVault } from "../region.ts";
 import { RevokedFault } from "../trust.ts";
 import { type Check, checkedBy, fail, ok, warn } from "./check.ts";
 
-const CLOCK_LOW_MS = 60_000;
 /** What S3 servers allow a request's time to be off. */
 const CLOCK_MOST_MS = 15 * 60_000;
 const PROBE_BYTES_MAX = 1024;
@@ -35,7 +35,7 @@ export async function checkRegion(region: Region, about: RegionChecks): Promise<
 async function checkClock(name: string, region: Region, signal: AbortSignal): Promise<Check> {
   const offMs = Date.now() - (await region.store.nowMs(signal));
   const message = `this machine's clock is ${formatDuration(Math.abs(offMs))} ${offMs < 0 ? "behind" : "ahead of"} the region's`;
-  if (Math.abs(offMs) < CLOCK_LOW_MS) return ok(name, "agrees with this machine's");
+  if (Math.abs(offMs) < SKEW_LOW_MS) return ok(name, "agrees with this machine's");
   const hint = "Set the clock, and keep it with NTP.";
   return Math.abs(offMs) < CLOCK_MOST_MS ? warn(name, message, hint) : fail(name, message, hint);
 }

@@ -142,8 +142,12 @@ export class UnpackCrew {
     const range = job.ranges[message.range];
     if (range === undefined) return;
     if (message.kind === "taken") return this.#fetcher?.release(range);
-    this.#order?.source.noteBad(message.region, range.object, message.message);
-    this.#fetcher?.again(range, message.region);
+    void this.#again(range, message.region, message.message);
+  }
+
+  async #again(range: Range, region: string, what: string): Promise<void> {
+    const hasOther = (await this.#order?.source.noteBad(region, range.object, what)) === true;
+    this.#fetcher?.again(range, region, hasOther);
   }
 
   #need(job: Job, more: ByteRange[]): void {

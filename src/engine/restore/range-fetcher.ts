@@ -15,6 +15,8 @@ export type Range = ByteRange & {
   object: ListedObject;
   /** Regions that had it wrong. */
   bad: Set<string>;
+  /** Regions that were asked once more, for another version. */
+  twice: Set<string>;
   /** Indices of the regions that are no choice: they had it wrong, or took too long. */
   not: Set<number>;
   /** What its bytes lie in, while they are on their way or in use. */
@@ -24,7 +26,7 @@ export type Range = ByteRange & {
 };
 
 export function newRange(object: ListedObject, { offset, length }: ByteRange): Range {
-  return { object, offset, length, bad: new Set(), not: new Set(), room: null, isDropped: false };
+  return { object, offset, length, bad: new Set(), twice: new Set(), not: new Set(), room: null, isDropped: false };
 }
 
 export type FetcherPort = {
@@ -67,11 +69,14 @@ export class RangeFetcher {
     this.#pump();
   }
 
-  /** A range whose bytes from `region` were wrong: next in turn, from another. */
-  again(range: Range, region: string): void {
+  /** A range whose bytes from `region` were wrong: next in turn, from another, or from there where it has another version. */
+  again(range: Range, region: string, hasOther: boolean): void {
     this.#giveBack(range);
-    range.bad.add(region);
-    range.not.add(this.#names.indexOf(region));
+    if (hasOther && !range.twice.has(region)) range.twice.add(region);
+    else {
+      range.bad.add(region);
+      range.not.add(this.#names.indexOf(region));
+    }
     this.#waiting.unshift(range);
     this.#pump();
   }

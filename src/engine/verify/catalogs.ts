@@ -7,7 +7,7 @@ import type { OpenVault } from "../open-vault.ts";
 import { fromPortableError } from "../portable-error.ts";
 import { startWorker } from "../start-worker.ts";
 import type { CatalogSetup, CatalogToMain, MainToCatalog, ScanRequest } from "./messages.ts";
-import type { Targets } from "./targets.ts";
+import type { Targets } from "../targets.ts";
 
 /** Opens the catalog with all its segments at hand. Throws E_OBJECT, E_FORMAT, E_IDENTITY. */
 async function requestOf(vault: OpenVault, seen: SeenArchive, manifest: Manifest): Promise<ScanRequest> {

@@ -1,6 +1,7 @@
 /** The threads that hash and decrypt, and the checks they have in hand. */
 import { availableParallelism } from "node:os";
 import type { Worker } from "node:worker_threads";
+import { RunningDigest } from "../../codec/digest.ts";
 import type { ListedObject } from "../../format/manifest.ts";
 import { fromPortableError } from "../portable-error.ts";
 import { startWorker } from "../start-worker.ts";
@@ -20,7 +21,27 @@ export type RunningCheck = {
   abandon(): void;
 };
 
-export class CheckerPool {
+/** Whoever checks objects whose bytes arrive. */
+export type Checkers = { begin(object: ListedObject, pieces: string | null): RunningCheck };
+
+/** Hashes in this thread, and looks into nothing: little is done before another thread has started. */
+export const checkersHere: Checkers = {
+  begin(object) {
+    const digest = new RunningDigest();
+    const { promise, resolve } = Promise.withResolvers<CheckOutcome>();
+    return {
+      push(room, length, taken) {
+        digest.update(Buffer.from(room, 0, length));
+        taken();
+        if (digest.length >= object.sizeBytes) resolve({ sha256: digest.hex(), faults: [] });
+      },
+      outcome: promise,
+      abandon: () => undefined,
+    };
+  },
+};
+
+export class CheckerPool implements Checkers {
   readonly #checkers: Checker[];
   readonly #pending = new Map<number, Pending>();
   #next = 0;

@@ -4,10 +4,10 @@ import { objectKey } from "../../format/object-key.ts";
 import type { Emit } from "../events.ts";
 import type { OpenVault } from "../open-vault.ts";
 import { namePaths, pieceName, type LostContent } from "./catalogs.ts";
-import type { ContentResult } from "./region-check.ts";
-import { objectName, type RegionTally } from "./region-tally.ts";
+import type { ContentResult } from "../region-check.ts";
+import { objectName, type RegionTally } from "../region-tally.ts";
 import type { LostObject, RegionProblem } from "./report.ts";
-import type { NeededObject, Targets } from "./targets.ts";
+import type { NeededObject, Targets } from "../targets.ts";
 
 /** Files named in all. */
 const PATHS_MAX = 100;
@@ -16,7 +16,7 @@ export type Doubtful = { objects: NeededObject[]; manifests: string[] };
 
 /** What was looked at and found right nowhere. */
 export function findDoubtful(targets: Targets, checked: Iterable<NeededObject>, tallies: readonly RegionTally[]): Doubtful {
-  const isRight = (name: string): boolean => tallies.some((tally) => tally.isRight(name));
+  const isRight = (name: string): boolean => tallies.some((tally) => tally.holds(name));
   return {
     objects: [...checked].filter(({ object }) => !isRight(objectName(object))),
     manifests: [...targets.lostManifests.keys()].filter((id) => !isRight(id)),

@@ -35,7 +35,7 @@ test("of what is stored, a backup names again what lives or is new, and for week
     const [latest] = survey.archives;
     const base = latest === undefined ? null : await loadManifest(open.reachable, latest, open.trust);
     const known = await collectKnown(state, survey.archives, base, open.reachable, "web1", open.trust);
-    const { volumes } = await reusableObjects(known, open.reachable, { copies: 2, volumeRecipients: [], catalogRecipients: [] }, new EarlyListings(open.reachable, "web1", signal), [], signal);
+    const { volumes } = await reusableObjects(known, open.reachable, { copies: 2, volumeRecipients: [], catalogRecipients: [], damaged: new Set() }, new EarlyListings(open.reachable, "web1", signal), [], signal);
     return Object.keys(objects).filter((name) => volumes.includes(objects[name]?.id ?? ""));
   };
   state.noteLatest({ id: newest.id, sha256: newest.sha256, sequence: newest.header.sequence });

@@ -57,7 +57,7 @@ test("while a region that may have it does not answer, nothing is lost", async (
 
 test("of a bad copy other ranges are still asked for, last, and never the range that was wrong", async () => {
   const { source } = await sourceOf(BYTES, BYTES);
-  source.noteBad("a", OBJECT, "wrong");
+  expect(await source.noteBad("a", OBJECT, "wrong")).toBe(false);
   const room = Buffer.alloc(5);
   expect(await source.fill(OBJECT, 4, room)).toBe("b");
   expect(room.toString()).toBe("bytes");

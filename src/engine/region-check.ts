@@ -1,14 +1,15 @@
 /** Fetches the objects of one region, several at once, and has them hashed (and volumes looked into) by other threads. */
-import { ColdkeepError, messageOf } from "../../errors.ts";
-import type { ListedObject } from "../../format/manifest.ts";
-import { objectKey } from "../../format/object-key.ts";
-import { StoreError } from "../../storage/object-store.ts";
-import { MIB } from "../../units.ts";
-import { eachOf } from "../manifests.ts";
-import { shortfall } from "../region-copy.ts";
-import type { CheckerPool } from "./checker-pool.ts";
-import type { CheckOutcome, ContentFault } from "./messages.ts";
-import { PartMemory } from "./part-memory.ts";
+import { ColdkeepError, messageOf } from "../errors.ts";
+import type { ListedObject } from "../format/manifest.ts";
+import { objectKey } from "../format/object-key.ts";
+import { StoreError } from "../storage/object-store.ts";
+import { MIB } from "../units.ts";
+import { eachOf } from "./manifests.ts";
+import { olderVersions } from "./hidden-version.ts";
+import { shortfall } from "./region-copy.ts";
+import { type Checkers, CheckerPool, checkersHere } from "./verify/checker-pool.ts";
+import type { CheckOutcome, ContentFault } from "./verify/messages.ts";
+import { PartMemory } from "./verify/part-memory.ts";
 import { isAway } from "./targets.ts";
 import type { RegionTally } from "./region-tally.ts";
 
@@ -19,7 +20,7 @@ const PART_BYTES_MAX = 4 * MIB;
 const FETCHES_AT_ONCE = 4;
 
 /** Shared by the regions of one check. */
-export type CheckGround = { host: string; pool: CheckerPool; regions: number; signal: AbortSignal; onProgress: () => void };
+export type CheckGround = { host: string; pool: Checkers; regions: number; signal: AbortSignal; onProgress: () => void };
 
 /** What to do with an object: `pieces` is the list of what a volume must hold, null asks for its digest only. */
 export type ObjectTask = { object: ListedObject; pieces: string | null };
@@ -31,13 +32,32 @@ export async function checkPresence(tally: RegionTally, objects: readonly Listed
   if (tally.reason !== undefined) return;
   try {
     const { missing, wrong } = await shortfall(tally.region, host, objects, signal);
-    for (const object of missing) tally.noteMissing(object);
-    for (const object of wrong) tally.noteWrong(object, `its size is not the ${object.sizeBytes} bytes listed`, 0);
+    const isWrong = new Set(wrong);
+    await eachOf([...missing, ...wrong], FETCHES_AT_ONCE, async (object) => {
+      const versions = await olderVersions(tally.region, objectKey(host, object.kind, object.id), signal);
+      if (versions.some(({ sizeBytes }) => sizeBytes === object.sizeBytes)) tally.noteHidden(object, 0);
+      else if (isWrong.has(object)) tally.noteWrong(object, `its size is not the ${object.sizeBytes} bytes listed`, 0);
+      else tally.noteMissing(object);
+    });
     const bad = new Set([...missing, ...wrong]);
     for (const object of objects) if (!bad.has(object)) tally.noteRight(object, 0);
   } catch (error) {
     if (signal.aborted || !(error instanceof ColdkeepError)) throw error;
     tally.noteUnreachable(messageOf(error));
+  }
+}
+
+/** Less is hashed before a thread has started. */
+const HERE_BYTES_MAX = 64 * MIB;
+
+/** Gives `use` threads that look into volumes with these identities; without any, what hashes so many bytes. */
+export async function withCheckers<T>(identities: readonly string[], bytes: number, use: (pool: Checkers) => Promise<T>): Promise<T> {
+  if (identities.length === 0 && bytes <= HERE_BYTES_MAX) return use(checkersHere);
+  const pool = new CheckerPool(identities);
+  try {
+    return await use(pool);
+  } finally {
+    await pool.close();
   }
 }
 
@@ -73,18 +93,44 @@ export class RegionCheck {
         tally.noteRight(task.object, task.object.sizeBytes);
         return outcome;
       }
-      tally.noteWrong(task.object, "damaged: it does not match its digest", task.object.sizeBytes);
+      return await this.#checkVersions(task, () => tally.noteWrong(task.object, "damaged: it does not match its digest", task.object.sizeBytes));
     } catch (error) {
-      if (this.#ground.signal.aborted) throw error;
+      return this.#noteFault(task, error);
+    }
+  }
+
+  async #noteFault(task: ObjectTask, error: unknown): Promise<CheckOutcome | null> {
+    const { tally } = this;
+    if (this.#ground.signal.aborted) throw error;
+    if (isAway(tally, error)) tally.noteUnreachable(messageOf(error));
+    else if (!(error instanceof StoreError)) throw error;
+    else return this.#checkVersions(task, () => (error.fault === "missing" ? tally.noteMissing(task.object) : tally.noteWrong(task.object, describeFault(error), 0)));
+    return null;
+  }
+
+  /** Looks for a right version below what is there; `noteFault` says what is wrong where there is none. */
+  async #checkVersions(task: ObjectTask, noteFault: () => void): Promise<CheckOutcome | null> {
+    const { tally } = this;
+    const { object } = task;
+    const { host, signal } = this.#ground;
+    try {
+      for (const { version, sizeBytes } of await olderVersions(tally.region, objectKey(host, object.kind, object.id), signal)) {
+        if (sizeBytes !== object.sizeBytes) continue;
+        const outcome = await this.#fetch(task, version);
+        if (outcome.sha256 !== object.sha256) continue;
+        tally.noteHidden(object, object.sizeBytes);
+        return outcome;
+      }
+      noteFault();
+    } catch (error) {
+      if (signal.aborted || !(error instanceof StoreError)) throw error;
       if (isAway(tally, error)) tally.noteUnreachable(messageOf(error));
-      else if (error instanceof StoreError && error.fault === "missing") tally.noteMissing(task.object);
-      else if (error instanceof StoreError) tally.noteWrong(task.object, describeFault(error), 0);
-      else throw error;
+      else noteFault();
     }
     return null;
   }
 
-  async #fetch({ object, pieces }: ObjectTask): Promise<CheckOutcome> {
+  async #fetch({ object, pieces }: ObjectTask, version?: string): Promise<CheckOutcome> {
     const { host, pool, signal } = this.#ground;
     const key = objectKey(host, object.kind, object.id);
     const check = pool.begin(object, pieces);
@@ -93,7 +139,7 @@ export class RegionCheck {
         const length = Math.min(this.#memory.partBytes, object.sizeBytes - offset);
         const room = await this.#memory.acquire();
         const release = (): void => this.#memory.release(room);
-        await this.tally.region.store.fetchInto(key, { offset, sizeBytes: object.sizeBytes, signal }, Buffer.from(room, 0, length)).catch((error: unknown) => {
+        await this.tally.region.store.fetchInto(key, { offset, sizeBytes: object.sizeBytes, version, signal }, Buffer.from(room, 0, length)).catch((error: unknown) => {
           release();
           throw error;
         });

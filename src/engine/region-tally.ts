@@ -1,13 +1,15 @@
 /** What was found in one region so far. */
-import type { ListedObject } from "../../format/manifest.ts";
-import { objectKey } from "../../format/object-key.ts";
-import type { Region } from "../region.ts";
-import type { RegionProblem, RegionReport } from "./report.ts";
+import type { ListedObject } from "../format/manifest.ts";
+import { objectKey } from "../format/object-key.ts";
+import type { Region } from "./region.ts";
+import type { RegionProblem, RegionReport } from "./verify/report.ts";
 
 /** Tells objects apart, also if two manifests gave one id to different bytes. */
 export function objectName(object: ListedObject): string {
   return `${object.id} ${object.sha256}`;
 }
+
+const HIDDEN = "hidden by something newer; an older version is right";
 
 export class RegionTally {
   readonly region: Region;
@@ -15,6 +17,9 @@ export class RegionTally {
   readonly #host: string;
   readonly #right = new Set<string>();
   readonly #wrong = new Map<string, string>();
+  /** What is right, but in a version that something newer hides. */
+  readonly #hidden = new Set<string>();
+  readonly #missingManifests = new Set<string>();
   #objects = 0;
   #bytes = 0;
   /** Whether an archive whose manifest is here needs an object: without one the region is only behind. */
@@ -45,6 +50,11 @@ export class RegionTally {
     return this.#right.has(name);
   }
 
+  /** Whether it can be read here, if only as an older version. */
+  holds(name: string): boolean {
+    return this.#right.has(name) || this.#hidden.has(name);
+  }
+
   /** What is wrong with an object here. */
   fault(name: string): string | undefined {
     return this.#wrong.get(name);
@@ -70,6 +80,12 @@ export class RegionTally {
     this.#note(object, "missing");
   }
 
+  /** Whoever knows of versions can read it, `recover.sh` and other tools cannot. */
+  noteHidden(object: ListedObject, bytes: number): void {
+    this.#hidden.add(objectName(object));
+    this.noteWrong(object, HIDDEN, bytes);
+  }
+
   expectOnly(isExpected: (name: string) => boolean): void {
     this.#isExpected = isExpected;
   }
@@ -82,13 +98,24 @@ export class RegionTally {
 
   noteManifest(id: string, what: string, isMissing: boolean): void {
     this.#wrong.set(id, what);
+    if (isMissing) this.#missingManifests.add(id);
     if (isMissing) this.#isBehind = true;
     else this.#isDamaged = true;
     this.problems.push({ object: id, kind: "manifest", key: objectKey(this.#host, "archive", id), what });
   }
 
+  /** Whether nothing lies under a manifest's key. */
+  isMissingManifest(id: string): boolean {
+    return this.#missingManifests.has(id);
+  }
+
   noteRightManifest(id: string): void {
     this.#right.add(id);
+  }
+
+  noteHiddenManifest(id: string): void {
+    this.#hidden.add(id);
+    this.noteManifest(id, HIDDEN, false);
   }
 
   noteUnreachable(reason: string): void {
