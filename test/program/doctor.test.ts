@@ -39,7 +39,7 @@ describe("of a host with directory regions", () => {
     const host = await setUpHost();
     const { stdout, stderr } = await host.run(["doctor", "--config", host.config]);
     expect(stdout).toMatch(/^OK {4}configuration: /m);
-    expect(stdout).toMatch(/^WARN {2}recipients: .*\n {6}hint: Add a second recipient/m);
+    expect(stdout).toMatch(/^WARN {2}recipients: .*\n {6}hint: Make a second one elsewhere/m);
     expect(stdout.trimEnd()).toMatch(/\d+ ok, \d+ to look at, 0 failed$/);
     expect(stderr).toBe("");
   });
