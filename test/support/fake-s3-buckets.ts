@@ -1,14 +1,16 @@
 /** What the fake S3 server keeps, and its answers to the operations a vault needs. */
 import { createHash } from "node:crypto";
+import { type FakeLock, frozenRefusal, keepingHeaders, lockOf, putRetention, restore } from "./fake-s3-keeping.ts";
 
-export type Kept = { bytes: Buffer; modifiedMs: number; storageClass: string | undefined };
+/** `thawsAtMs`: when the copy that was asked for of a frozen object is there. */
+export type Kept = { bytes: Buffer; modifiedMs: number; storageClass: string | undefined; thawsAtMs?: number };
 
 export type Answer = { status: number; headers: Record<string, string>; body: Buffer };
 
-export type Operation = "PutObject" | "GetObject" | "HeadObject" | "DeleteObject" | "ListObjects" | "ListVersions" | "Other";
+export type Operation = "PutObject" | "GetObject" | "HeadObject" | "DeleteObject" | "ListObjects" | "ListVersions" | "PutRetention" | "RestoreObject" | "GetVersioning" | "GetObjectLock" | "Other";
 
 /** A version of a key behind the current one, or the current one; `kept` is null for the mark that a delete leaves. */
-type Version = { id: string; kept: Kept | null; lockedUntilMs?: number };
+export type Version = { id: string; kept: Kept | null; lock?: FakeLock };
 
 export type FakeRequest = {
   /** Counts from 0 over the life of the server. */
@@ -34,6 +36,10 @@ export class FakeBucket {
   readonly kept = new Map<string, Kept>();
   /** Whether puts and deletes leave what was there before as older versions. */
   isVersioned = false;
+  /** Made with Object Lock; it is versioned then. */
+  hasObjectLock = false;
+  /** How long after it was asked for a copy of a frozen object is there. */
+  thawMs = 0;
   readonly #versions = new Map<string, Version[]>();
   readonly #nowMs: () => number;
 
@@ -49,10 +55,10 @@ export class FakeBucket {
     return this.kept.get(key)?.bytes;
   }
 
-  set(key: string, bytes: Uint8Array, storageClass?: string): void {
+  set(key: string, bytes: Uint8Array, storageClass?: string, lock?: FakeLock): void {
     const kept = { bytes: Buffer.from(bytes), modifiedMs: this.#nowMs(), storageClass };
     this.kept.set(key, kept);
-    if (this.isVersioned) this.#push(key, kept);
+    if (this.isVersioned) this.#push(key, kept, lock);
   }
 
   delete(key: string): boolean {
@@ -72,11 +78,12 @@ export class FakeBucket {
     return [...(this.isVersioned ? this.#versions : this.kept).keys()].filter((key) => key.startsWith(prefix)).sort();
   }
 
-  /** Removes one version for good; false where its lock forbids it. */
-  deleteVersion(key: string, id: string): boolean {
+  /** Removes one version for good; false where its lock forbids it, which a bypass opens where it is of governance alone. */
+  deleteVersion(key: string, id: string, bypass = false): boolean {
     if (!this.isVersioned) return this.kept.delete(key) || true;
     const versions = this.#versions.get(key) ?? [];
-    if ((versions.find((version) => version.id === id)?.lockedUntilMs ?? 0) > this.#nowMs()) return false;
+    const lock = versions.find((version) => version.id === id)?.lock;
+    if (lock !== undefined && lock.untilMs > this.#nowMs() && (lock.mode === "COMPLIANCE" || !bypass)) return false;
     const left = versions.filter((version) => version.id !== id);
     const newest = left.at(-1);
     if (left.length === 0) this.#versions.delete(key);
@@ -87,13 +94,13 @@ export class FakeBucket {
   }
 
   /** Locks all versions of a key. */
-  lock(key: string, untilMs: number): void {
-    for (const version of this.#versions.get(key) ?? []) version.lockedUntilMs = untilMs;
+  lock(key: string, untilMs: number, mode: FakeLock["mode"] = "COMPLIANCE"): void {
+    for (const version of this.#versions.get(key) ?? []) version.lock = { mode, untilMs };
   }
 
-  #push(key: string, kept: Kept | null): void {
+  #push(key: string, kept: Kept | null, lock?: FakeLock): void {
     const versions = this.#versions.get(key) ?? [];
-    this.#versions.set(key, [...versions, { id: `v${this.#versions.size}-${versions.length}-${Math.round(this.#nowMs())}`, kept }]);
+    this.#versions.set(key, [...versions, { id: `v${this.#versions.size}-${versions.length}-${Math.round(this.#nowMs())}`, kept, ...(lock !== undefined && { lock }) }]);
   }
 
   /** Flips one bit of a kept object. */
@@ -113,13 +120,22 @@ export function answer(request: FakeRequest, bucket: FakeBucket | undefined, set
       return put(request, bucket, settings);
     case "GetObject":
     case "HeadObject":
-      return get(request, bucket);
+      return get(request, bucket, settings);
     case "DeleteObject":
       return remove(request, bucket);
     case "ListVersions":
       return listVersions(request, bucket, settings);
     case "ListObjects":
       return list(request, bucket, settings);
+    case "PutRetention":
+      return putRetention(request, bucket, settings.nowMs());
+    case "RestoreObject":
+      return restore(bucket.kept.get(request.key), bucket, settings.nowMs());
+    case "GetVersioning":
+      return xmlAnswer(`<VersioningConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${bucket.isVersioned ? "<Status>Enabled</Status>" : ""}</VersioningConfiguration>`);
+    case "GetObjectLock":
+      if (!bucket.hasObjectLock) return errorAnswer(404, "ObjectLockConfigurationNotFoundError", "Object Lock configuration does not exist for this bucket");
+      return xmlAnswer(`<ObjectLockConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>`);
     case "Other":
       return errorAnswer(501, "NotImplemented", "the fake does not know this request");
   }
@@ -131,30 +147,38 @@ export function errorAnswer(status: number, code: string, message: string): Answ
   return { status, headers: { "content-type": "application/xml" }, body: Buffer.from(body) };
 }
 
+function xmlAnswer(text: string): Answer {
+  return { status: 200, headers: { "content-type": "application/xml" }, body: Buffer.from(`<?xml version="1.0" encoding="UTF-8"?>\n${text}`) };
+}
+
 function put(request: FakeRequest, bucket: FakeBucket, settings: BucketSettings): Answer {
   if (request.headers["if-none-match"] !== undefined) {
     if (settings.conditionalPut === "not-implemented") return errorAnswer(501, "NotImplemented", "a header implies what is not implemented");
     if (settings.conditionalPut === "honoured" && bucket.kept.has(request.key)) return errorAnswer(412, "PreconditionFailed", "the key is taken");
   }
-  bucket.set(request.key, request.body, request.headers["x-amz-storage-class"]);
+  const lock = lockOf(request, bucket);
+  if (lock !== undefined && "status" in lock) return lock;
+  bucket.set(request.key, request.body, request.headers["x-amz-storage-class"], lock);
   return { status: 200, headers: { etag: etagOf(request.body) }, body: Buffer.alloc(0) };
 }
 
 function remove(request: FakeRequest, bucket: FakeBucket): Answer {
   const id = request.query.get("versionId");
   if (id === null) bucket.delete(request.key);
-  else if (!bucket.deleteVersion(request.key, id)) return errorAnswer(403, "AccessDenied", "Access Denied");
+  else if (!bucket.deleteVersion(request.key, id, request.headers["x-amz-bypass-governance-retention"] === "true")) return errorAnswer(403, "AccessDenied", "Access Denied");
   return { status: 204, headers: {}, body: Buffer.alloc(0) };
 }
 
-function get(request: FakeRequest, bucket: FakeBucket): Answer {
+function get(request: FakeRequest, bucket: FakeBucket, settings: BucketSettings): Answer {
   const id = request.query.get("versionId");
-  const version = id === null ? undefined : bucket.versions(request.key).find((each) => each.id === id);
+  const version = bucket.versions(request.key).find((each, index) => (id === null ? index === 0 : each.id === id));
   const kept = id === null ? bucket.kept.get(request.key) : (version?.kept ?? undefined);
   if (kept === undefined) return errorAnswer(404, "NoSuchKey", "there is no such key");
+  const refusal = request.operation === "GetObject" ? frozenRefusal(kept, settings.nowMs()) : undefined;
+  if (refusal !== undefined) return refusal;
   const { bytes } = kept;
   const headers: Record<string, string> = {
-    ...(version?.lockedUntilMs !== undefined && { "x-amz-object-lock-mode": "COMPLIANCE", "x-amz-object-lock-retain-until-date": new Date(version.lockedUntilMs).toISOString() }),
+    ...keepingHeaders(kept, version?.lock, settings.nowMs()),
     etag: etagOf(bytes),
     "last-modified": new Date(kept.modifiedMs).toUTCString(),
     "accept-ranges": "bytes",

@@ -255,7 +255,11 @@ function toFakeRequest(message: IncomingMessage, body: Buffer, index: number): F
 
 function operationOf(method: string, key: string, query: URLSearchParams): Operation {
   if (key === "" && method === "GET" && query.has("versions")) return "ListVersions";
+  if (key === "" && method === "GET" && query.has("versioning")) return "GetVersioning";
+  if (key === "" && method === "GET" && query.has("object-lock")) return "GetObjectLock";
   if (key === "") return method === "GET" && query.get("list-type") === "2" ? "ListObjects" : "Other";
+  if (method === "PUT" && query.has("retention")) return "PutRetention";
+  if (method === "POST" && query.has("restore")) return "RestoreObject";
   const byMethod: Record<string, Operation> = { PUT: "PutObject", GET: "GetObject", HEAD: "HeadObject", DELETE: "DeleteObject" };
   return byMethod[method] ?? "Other";
 }
