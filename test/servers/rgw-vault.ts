@@ -18,16 +18,16 @@ function minioOf({ endpoint, accessKeyId, secretAccessKey, region }: S3Endpoint)
 
 export class RgwVault {
   readonly rgw: Rgw;
-  readonly #bucket = `coldkeep-test-${randomBytes(5).toString("hex")}`;
+  readonly bucket = `coldkeep-test-${randomBytes(5).toString("hex")}`;
 
   private constructor(rgw: Rgw) {
     this.rgw = rgw;
   }
 
   /** Makes a bucket of its own in every region. */
-  static async create(rgw: Rgw): Promise<RgwVault> {
+  static async create(rgw: Rgw, { objectLock = false } = {}): Promise<RgwVault> {
     const vault = new RgwVault(rgw);
-    for (const endpoint of rgw.endpoints) await minioOf(endpoint).makeBucket(vault.#bucket);
+    for (const endpoint of rgw.endpoints) await minioOf(endpoint).makeBucket(vault.bucket, "", { ObjectLocking: objectLock });
     return vault;
   }
 
@@ -35,7 +35,7 @@ export class RgwVault {
   regionArguments(prefix: string): string[] {
     return this.rgw.endpoints.flatMap(({ region, endpoint, ca }) => {
       const authority = ca === undefined ? "" : `&ca=${ca}`;
-      return ["--region", `${region}=s3://${this.#bucket}/${prefix}?endpoint=${endpoint}&aws-region=${region}${authority}`];
+      return ["--region", `${region}=s3://${this.bucket}/${prefix}?endpoint=${endpoint}&aws-region=${region}${authority}`];
     });
   }
 
@@ -53,7 +53,7 @@ export class RgwVault {
   /** Keys of the objects a region holds below `prefix`, with their sizes. */
   async list(index: number, prefix: string): Promise<Map<string, number>> {
     const found = new Map<string, number>();
-    const stream = minioOf(this.#endpoint(index)).listObjectsV2(this.#bucket, `${prefix}/`, true);
+    const stream = minioOf(this.#endpoint(index)).listObjectsV2(this.bucket, `${prefix}/`, true);
     for await (const { name, size } of stream as AsyncIterable<{ name: string; size: number }>) found.set(name, size);
     return found;
   }
@@ -64,7 +64,7 @@ export class RgwVault {
     for (const key of (await this.list(index, prefix)).keys()) {
       const path = join(folder, key.slice(prefix.length + 1));
       mkdirSync(dirname(path), { recursive: true });
-      await client.fGetObject(this.#bucket, key, path);
+      await client.fGetObject(this.bucket, key, path);
     }
   }
 
@@ -73,10 +73,15 @@ export class RgwVault {
     for (const endpoint of this.rgw.endpoints) {
       const client = minioOf(endpoint);
       const keys: string[] = [];
-      for await (const { name } of client.listObjectsV2(this.#bucket, "", true) as AsyncIterable<{ name: string }>) keys.push(name);
-      for (let at = 0; at < keys.length; at += 500) await client.removeObjects(this.#bucket, keys.slice(at, at + 500));
-      await client.removeBucket(this.#bucket);
+      for await (const { name } of client.listObjectsV2(this.bucket, "", true) as AsyncIterable<{ name: string }>) keys.push(name);
+      for (let at = 0; at < keys.length; at += 500) await client.removeObjects(this.bucket, keys.slice(at, at + 500));
+      await client.removeBucket(this.bucket);
     }
+  }
+
+  /** Another S3 client with the keys that the host has. */
+  client(index: number): Client {
+    return minioOf(this.#endpoint(index));
   }
 
   #endpoint(index: number): S3Endpoint {
