@@ -38,6 +38,8 @@ export class ObjectSource {
   readonly #signal: AbortSignal | undefined;
   /** Object and region pairs found bad: named once, and asked last for what other regions do not have right either. */
   readonly #bad = new Set<string>();
+  /** Object and region pairs that have to be thawed first: asked last, and no fault. */
+  readonly #frozen = new Set<string>();
   /** Regions that could not be asked: named once. */
   readonly #silent = new Set<string>();
   /** Objects whose other region was named. */
@@ -116,7 +118,8 @@ export class ObjectSource {
   #order(object: ListedObject, { first = 0, except }: RangeOptions): Region[] {
     const turned = [...this.#regions.slice(first % this.#regions.length), ...this.#regions.slice(0, first % this.#regions.length)];
     const asked = turned.filter(({ name }) => except?.has(name) !== true);
-    return [...asked.filter(({ name }) => !this.#isBad(name, object)), ...asked.filter(({ name }) => this.#isBad(name, object))];
+    const rank = ({ name }: Region): number => (this.#isBad(name, object) ? 2 : this.#frozen.has(`${name} ${object.id}`) ? 1 : 0);
+    return asked.toSorted((a, b) => rank(a) - rank(b));
   }
 
   async #fromAny<T>(object: ListedObject, options: RangeOptions, fetch: (region: Region, key: string) => Promise<T>): Promise<T> {
@@ -170,6 +173,11 @@ export class ObjectSource {
     if (bad.length === 0) return;
     this.#told.add(object.id);
     this.#emit({ kind: "warning", message: `${object.kind} ${object.id} is bad in region ${bad.join(", ")} and taken from region "${region.name}"` });
+  }
+
+  /** The region has it in a class that must be thawed before reading. */
+  noteFrozen(regionName: string, { id }: ListedObject): void {
+    this.#frozen.add(`${regionName} ${id}`);
   }
 
   /** The bytes a region gave turned out wrong. */

@@ -33,6 +33,17 @@ export function lockAlarmMs({ days }: LockRule): number {
   return days * DAY_MS * ALARM_BELOW;
 }
 
+/** What a host remembers of the locks on what its newest archive needs, in one region. */
+export type RememberedLocks = {
+  region: string;
+  /** The first to end, ms since the epoch; null where none is remembered. */
+  firstEndMs: number | null;
+  objects: number;
+  /** Of which nothing is remembered. */
+  unknown: number;
+  rule: LockRule;
+};
+
 /** Whether a remembered end can be relied on: nothing of ours is locked for longer than the rule says. */
 export function lastsLong(untilMs: number | undefined, rule: LockRule, nowMs: number): boolean {
   return untilMs !== undefined && untilMs >= nowMs + lockMarginMs(rule) && untilMs <= lockEndMs(rule, nowMs);

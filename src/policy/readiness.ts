@@ -1,5 +1,6 @@
 /** Whether a host could be restored tonight, and how much it would lose: what is known of its archives against its objectives. */
 import { formatDuration } from "../units.ts";
+import { lockAlarmMs, type RememberedLocks } from "./lock.ts";
 
 export type Objectives = {
   /** The most that may be lost: age of the newest archive, ms. */
@@ -38,6 +39,8 @@ export type Facts = {
   drilledAtMs: number | null | undefined;
   /** The last backup on this machine, where it failed after the newest archive. */
   failure: { atMs: number; message: string } | null;
+  /** By region that asks for locks. */
+  locks: readonly RememberedLocks[];
 };
 
 const CLOCK_SLACK_MS = 10 * 60_000;
@@ -77,6 +80,16 @@ function newestFindings({ archives: [newest] }: Facts): Finding[] {
   return findings;
 }
 
+/** Locks that no backup renewed in time. */
+function lockFindings({ nowMs, locks }: Facts): Finding[] {
+  return locks.flatMap(({ region, firstEndMs, rule }): Finding[] => {
+    if (firstEndMs === null || firstEndMs - nowMs >= lockAlarmMs(rule)) return [];
+    const leftMs = firstEndMs - nowMs;
+    const when = leftMs > 0 ? `ends in ${formatDuration(leftMs)}` : firstEndMs === 0 ? "is missing" : `ended ${formatDuration(-leftMs)} ago`;
+    return [{ severity: leftMs > 0 ? "warn" : "critical", message: `region ${region}: the first lock of what the newest archive needs ${when}, as far as this host remembers`, hint: "A backup renews locks: run `coldkeep backup -v`, then `coldkeep verify --level presence`, which asks the region." }];
+  });
+}
+
 function overdue(what: string, atMs: number | null | undefined, everyMs: number | null, nowMs: number, verb: string): Finding[] {
   if (everyMs === null || atMs === undefined || (atMs !== null && nowMs - atMs <= everyMs)) return [];
   const since = atMs === null ? `never ${what}` : `last ${what} ${formatDuration(nowMs - atMs)} ago`;
@@ -90,6 +103,7 @@ export function findingsOf(facts: Facts, objectives: Objectives): Finding[] {
     ...chain.map((message): Finding => ({ severity: "critical", message, hint: "Find out who wrote what: `coldkeep list --json` names the archives." })),
     ...ageFindings(facts, objectives),
     ...newestFindings(facts),
+    ...(retired ? [] : lockFindings(facts)),
     ...(failure === null || retired ? [] : [{ severity: "warn" as const, message: `the last backup failed: ${failure.message}`, hint: "Run `coldkeep backup -v`." }]),
     ...(retired ? [] : overdue("verified", facts.verifiedAtMs, objectives.verifyEveryMs, nowMs, "coldkeep verify")),
     ...(retired ? [] : overdue("drilled", facts.drilledAtMs, objectives.drillEveryMs, nowMs, "coldkeep drill")),

@@ -27,3 +27,9 @@ export function paidUntilMs(storageClass: string | undefined, modifiedMs: number
   const days = storageClass === undefined ? undefined : MINIMUM_DAYS.get(storageClass);
   return days === undefined ? undefined : modifiedMs + days * DAY_MS;
 }
+
+/** The longest that providers give for a copy of a frozen object, hours. */
+export function thawHours(storageClass: string | undefined, tier: "bulk" | "standard"): number {
+  if (storageClass === "GLACIER") return tier === "bulk" ? 12 : 5;
+  return tier === "bulk" ? 48 : 12;
+}

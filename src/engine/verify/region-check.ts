@@ -78,6 +78,7 @@ export class RegionCheck {
       if (this.#ground.signal.aborted) throw error;
       if (isAway(tally, error)) tally.noteUnreachable(messageOf(error));
       else if (error instanceof StoreError && error.fault === "missing") tally.noteMissing(task.object);
+      else if (error instanceof StoreError && error.fault === "frozen") tally.noteFrozen(task.object);
       else if (error instanceof StoreError) tally.noteWrong(task.object, describeFault(error), 0);
       else throw error;
     }
