@@ -80,7 +80,12 @@ async function checkKeeping(named: (what: string) => string, region: Region, { s
   const name = named("object lock");
   return [
     await checkedBy(name, async () => {
-      const { versions, locks } = await store.protection(signal);
+      const found = await store.protection(signal).catch((error: unknown) => {
+        if (error instanceof StoreError && error.fault === "denied") return null;
+        throw error;
+      });
+      if (found === null) return warn(name, "this host may not see whether the bucket has Object Lock", "Grant s3:GetBucketVersioning and s3:GetBucketObjectLockConfiguration.");
+      const { versions, locks } = found;
       if (!locks) return fail(name, `the configuration asks for a ${lock.mode} lock, and the bucket is without Object Lock`, "Make a bucket with Object Lock, or take `lock` out of the region.");
       if (!versions) return warn(name, "the bucket has Object Lock, and its versioning is off", "Turn versioning on: a lock holds versions.");
       return ok(name, `the bucket has Object Lock and versioning; objects are locked for ${lock.days} days, in ${lock.mode} mode`);
