@@ -88,7 +88,7 @@ async function checkKeeping(named: (what: string) => string, region: Region, { s
       const { versions, locks } = found;
       if (!locks) return fail(name, `the configuration asks for a ${lock.mode} lock, and the bucket is without Object Lock`, "Make a bucket with Object Lock, or take `lock` out of the region.");
       if (!versions) return warn(name, "the bucket has Object Lock, and its versioning is off", "Turn versioning on: a lock holds versions.");
-      return ok(name, `the bucket has Object Lock and versioning; objects are locked for ${lock.days} days, in ${lock.mode} mode`);
+      return ok(name, `the bucket has Object Lock and versioning; objects are locked for ${lock.days}d, in ${lock.mode} mode`);
     }),
   ];
 }
