@@ -68,7 +68,7 @@ describe.each(["governance", "compliance"] as const)("a bucket locked in %s mode
   });
 
   test("prune ends archives, says until when the lock keeps them, and is no failure", async () => {
-    const result = await host.run(["prune", "--kit", host.kit, "--keep", "daily=1,keepMin=1"], 0);
+    const result = await host.run(["prune", "--kit", host.kit, "--keep", "daily=1,keepMin=1", "-v"], 0);
     const [region] = result.json<Pruned>().hosts[0]?.done.regions ?? [];
     expect(region).toMatchObject({ manifests: 0, objects: 0, keptTotal: 2 });
     for (const { until } of region?.kept ?? []) expect(Math.abs(Date.parse(until) - Date.now() - DAY_MS)).toBeLessThan(600_000);
