@@ -1,28 +1,7 @@
 /** What the fake S3 server keeps, and its answers to the operations a vault needs. */
 import { createHash } from "node:crypto";
-import { type FakeLock, frozenRefusal, keepingHeaders, lockOf, putRetention, restore } from "./fake-s3-keeping.ts";
-
-/** `thawsAtMs`: when the copy that was asked for of a frozen object is there. */
-export type Kept = { bytes: Buffer; modifiedMs: number; storageClass: string | undefined; thawsAtMs?: number };
-
-export type Answer = { status: number; headers: Record<string, string>; body: Buffer };
-
-export type Operation = "PutObject" | "GetObject" | "HeadObject" | "DeleteObject" | "ListObjects" | "ListVersions" | "PutRetention" | "RestoreObject" | "GetVersioning" | "GetObjectLock" | "Other";
-
-/** A version of a key behind the current one, or the current one; `kept` is null for the mark that a delete leaves. */
-export type Version = { id: string; kept: Kept | null; lock?: FakeLock };
-
-export type FakeRequest = {
-  /** Counts from 0 over the life of the server. */
-  index: number;
-  operation: Operation;
-  method: string;
-  bucket: string;
-  key: string;
-  query: URLSearchParams;
-  headers: Record<string, string | undefined>;
-  body: Buffer;
-};
+import { type Answer, errorAnswer, escapeXml, type FakeLock, type FakeRequest, type Kept, type Version } from "./fake-s3-answer.ts";
+import { frozenRefusal, keepingHeaders, lockOf, putRetention, restore } from "./fake-s3-keeping.ts";
 
 export type BucketSettings = {
   pageSize: number;
@@ -141,12 +120,6 @@ export function answer(request: FakeRequest, bucket: FakeBucket | undefined, set
   }
 }
 
-/** An error document as S3 sends it. */
-export function errorAnswer(status: number, code: string, message: string): Answer {
-  const body = `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${escapeXml(code)}</Code><Message>${escapeXml(message)}</Message><RequestId>fake</RequestId></Error>`;
-  return { status, headers: { "content-type": "application/xml" }, body: Buffer.from(body) };
-}
-
 function xmlAnswer(text: string): Answer {
   return { status: 200, headers: { "content-type": "application/xml" }, body: Buffer.from(`<?xml version="1.0" encoding="UTF-8"?>\n${text}`) };
 }
@@ -242,6 +215,3 @@ function etagOf(bytes: Buffer): string {
   return `"${createHash("md5").update(bytes).digest("hex")}"`;
 }
 
-function escapeXml(text: string): string {
-  return text.replace(/[<>&"\0-\x1f]/g, (mark) => `&#${mark.charCodeAt(0)};`);
-}

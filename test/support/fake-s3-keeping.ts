@@ -1,7 +1,7 @@
 /** Object Lock and frozen storage classes of the fake S3 server. */
-import { type Answer, errorAnswer, type FakeBucket, type FakeRequest, type Kept } from "./fake-s3-buckets.ts";
+import { type Answer, errorAnswer, type FakeLock, type FakeRequest, type Kept, type Version } from "./fake-s3-answer.ts";
 
-export type FakeLock = { mode: "GOVERNANCE" | "COMPLIANCE"; untilMs: number };
+type LockingBucket = { hasObjectLock: boolean; versions(key: string): readonly Version[] };
 
 const FROZEN = new Set(["GLACIER", "DEEP_ARCHIVE"]);
 const ONE_DAY_MS = 86_400_000;
@@ -12,7 +12,7 @@ function parseLock(mode: string | undefined, until: string | undefined): FakeLoc
 }
 
 /** The lock that a put asks for, or why it is refused. */
-export function lockOf({ headers }: FakeRequest, bucket: FakeBucket): FakeLock | Answer | undefined {
+export function lockOf({ headers }: FakeRequest, bucket: LockingBucket): FakeLock | Answer | undefined {
   const [mode, until] = [headers["x-amz-object-lock-mode"], headers["x-amz-object-lock-retain-until-date"]];
   if (mode === undefined && until === undefined) return undefined;
   if (!bucket.hasObjectLock) return errorAnswer(400, "InvalidRequest", "Bucket is missing Object Lock Configuration");
@@ -22,7 +22,7 @@ export function lockOf({ headers }: FakeRequest, bucket: FakeBucket): FakeLock |
   return parseLock(mode, until) ?? errorAnswer(400, "InvalidArgument", "unknown lock");
 }
 
-export function putRetention(request: FakeRequest, bucket: FakeBucket, nowMs: number): Answer {
+export function putRetention(request: FakeRequest, bucket: LockingBucket, nowMs: number): Answer {
   if (!bucket.hasObjectLock) return errorAnswer(400, "InvalidRequest", "Bucket is missing Object Lock Configuration");
   const [version] = bucket.versions(request.key);
   if (version === undefined || version.kept === null) return errorAnswer(404, "NoSuchKey", "there is no such key");
@@ -45,12 +45,12 @@ export function frozenRefusal(kept: Kept, nowMs: number): Answer | undefined {
 }
 
 /** A copy of a frozen object is asked for. */
-export function restore(kept: Kept | undefined, bucket: FakeBucket, nowMs: number): Answer {
+export function restore(kept: Kept | undefined, { thawMs }: { thawMs: number }, nowMs: number): Answer {
   const empty = { headers: {}, body: Buffer.alloc(0) };
   if (kept === undefined) return errorAnswer(404, "NoSuchKey", "there is no such key");
   if (!FROZEN.has(kept.storageClass ?? "")) return errorAnswer(403, "InvalidObjectState", "Restore is not allowed for the object's current storage class");
   if (kept.thawsAtMs === undefined) {
-    kept.thawsAtMs = nowMs + bucket.thawMs;
+    kept.thawsAtMs = nowMs + thawMs;
     return { status: 202, ...empty };
   }
   return nowMs < kept.thawsAtMs ? errorAnswer(409, "RestoreAlreadyInProgress", "Object restore is already in progress") : { status: 200, ...empty };

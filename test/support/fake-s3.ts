@@ -7,10 +7,12 @@ import { createServer as createHttpServer, type IncomingMessage, type Server, ty
 import { createServer as createHttpsServer } from "node:https";
 import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Answer, answer, errorAnswer, FakeBucket, type FakeRequest, type Operation } from "./fake-s3-buckets.ts";
+import { type Answer, errorAnswer, type FakeRequest, type Operation } from "./fake-s3-answer.ts";
+import { answer, FakeBucket } from "./fake-s3-buckets.ts";
 import { checkSignature, type KeyPair } from "./fake-s3-signature.ts";
 
-export { FakeBucket, type FakeRequest } from "./fake-s3-buckets.ts";
+export type { FakeRequest } from "./fake-s3-answer.ts";
+export { FakeBucket } from "./fake-s3-buckets.ts";
 
 /** What happens to one request instead of, or on top of, the right answer. */
 export type Fault =

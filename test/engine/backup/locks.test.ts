@@ -1,4 +1,4 @@
-import { beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { noteStored, withLastingLocks } from "../../../src/engine/backup/locks.ts";
 import { EarlyListings } from "../../../src/engine/early-listings.ts";
 import type { EngineEvent } from "../../../src/engine/events.ts";
@@ -33,6 +33,8 @@ function keyOf({ id }: KnownObject): string {
   return objectKey("web1", "volume", id);
 }
 
+afterEach(() => fake.stop());
+
 /** Which of the two may be named again. */
 async function named(): Promise<string[]> {
   fake.requests.length = 0;
@@ -51,7 +53,6 @@ beforeEach(async () => {
   vi.useFakeTimers({ toFake: ["Date"], now: START });
   afterUse(() => vi.useRealTimers());
   fake = await startFakeS3({ buckets: ["vault"] });
-  afterUse(() => fake.stop());
   Object.assign(fake.bucket("vault"), { isVersioned: true, hasObjectLock: true });
   const keys = { region: "north", ...fake.keys };
   const [opened] = await openRegions([{ ...readerSpec("north", fakeS3Url(fake, "vault"), keys), keeping: { lock: RULE } }], () => undefined);
