@@ -95,7 +95,7 @@ describe("documents", () => {
   test("a link to nowhere, a verb and an option that do not exist would be noticed", () => {
     expect(commandLines("    coldkeep restore --kits k --to x\n`coldkeep prune --all`")).toEqual(["restore --kits k --to x", "prune --all"]);
     expect(unknown("restore --kits k --to x")).toMatch(/^--kits/);
-    expect(unknown("prune --all")).toMatch(/^no verb/);
+    expect(unknown("purge --all")).toMatch(/^no verb/);
     expect(unknown("schedule install --cron")).toBeNull();
     expect(anchors("README.md")).toContain("exit-codes");
   });

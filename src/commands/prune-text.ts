@@ -48,7 +48,8 @@ function hostDocument({ plan, done, error }: HostPrune): Record<string, unknown>
 }
 
 export function pruneDocument(results: readonly HostPrune[], dryRun: boolean): Record<string, unknown> {
-  return { dryRun, hosts: results.map(hostDocument) };
+  const error = results.find((result) => result.error !== null)?.error;
+  return { dryRun, hosts: results.map(hostDocument), ...(error && { error }) };
 }
 
 export function tellPrune(terminal: Terminal, results: readonly HostPrune[], dryRun: boolean): void {

@@ -5,7 +5,6 @@ import { reportPage } from "../engine/report-page.ts";
 import { hostReport } from "../engine/report.ts";
 import { EXIT, type ExitStatus } from "../errors.ts";
 import type { CommandContext } from "./command.ts";
-import { emitTo } from "./emit.ts";
 import { openVault } from "./open.ts";
 import { localFactsFor, promised } from "./promised.ts";
 import type { ReportOptions } from "./verb-options.ts";
@@ -21,7 +20,7 @@ export async function run(context: CommandContext, _args: readonly string[], opt
   const local = localFactsFor(context, loaded, host, nowMs);
   const own = loaded?.config.host === host ? loaded : null;
   const fromMs = nowMs - (options.period ?? DEFAULT_PERIOD_MS);
-  const report = await hostReport(vault, host, { copies, objectives, local, nowMs, fromMs, loaded: own, emit: emitTo(terminal), signal });
+  const report = await hostReport(vault, host, { copies, objectives, local, nowMs, fromMs, loaded: own, signal });
   if (terminal.wantsJson) terminal.json(report);
   else if (options.to === undefined) terminal.data(reportPage(report).trimEnd());
   else {

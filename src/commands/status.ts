@@ -37,7 +37,7 @@ async function reportHost(context: CommandContext, { nagios, prom }: StatusOptio
   const nowMs = context.now();
   const host = vault.host();
   const local = localFactsFor(context, loaded, host, nowMs);
-  const status = await hostStatus(vault, host, { copies, objectives, local, nowMs, emit: emitTo(terminal), signal });
+  const status = await hostStatus(vault, host, { copies, objectives, local, nowMs, signal });
   if (nagios) {
     const { line, exitStatus } = nagiosLine(status, objectives, nowMs);
     terminal.data(line);

@@ -160,6 +160,7 @@ export function formatConfig(wanted: NewConfig): string {
     "# readers: 1",
     "# safety: {minSize: 500MiB, maxChange: 50%, mustExist: [/srv/data/.mounted]}",
     '# schedule: {at: "02:30", randomDelay: 45m}',
+    "# retention: {daily: 7, weekly: 4, monthly: 12}",
   ].join("\n")}\n`;
   if (/AGE-SECRET-KEY-|ed25519-secret:/i.test(text)) throw new ColdkeepError("E_CONFIG", "a secret key was about to be written into the configuration");
   parseConfig(text, "the new configuration");

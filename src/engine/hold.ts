@@ -18,9 +18,14 @@ export type HoldOrder = { vault: OpenVault; archive: string; reason: string; sig
 export async function holdArchive(order: HoldOrder): Promise<HoldReport> {
   const { vault, archive: wanted, reason } = order;
   const survey = await vault.survey(vault.host());
-  const archive = vault.choose(survey, wanted).header.id;
+  const archive = vault.choose(wanted === "latest" ? survey : withExpired(survey), wanted).header.id;
   const isHeld = survey.fates.held.get(archive)?.some((hold) => hold.reason === reason) === true;
   return write(order, archive, isHeld ? [] : [{ ...(await head(order)), kind: "hold", archive, reason }]);
+}
+
+/** A hold brings back what has expired, as long as a region has its manifest. */
+function withExpired(survey: LivingSurvey): LivingSurvey {
+  return { ...survey, archives: [...survey.archives, ...survey.expired], expired: [] };
 }
 
 /** Ends every hold of an archive. Throws E_NOT_FOUND, E_REGION when no region took the record. */

@@ -33,12 +33,13 @@ function chainText({ kind, message, region }: ArchiveFinding): string {
   return region === undefined ? message : `${kind} in region ${region}: ${message}`;
 }
 
-export type StatusOrder = { copies: number; objectives: Objectives; local: LocalFacts; nowMs: number; emit: Emit; signal: AbortSignal };
+export type StatusOrder = { copies: number; objectives: Objectives; local: LocalFacts; nowMs: number; signal: AbortSignal };
 
 /** Throws StoreError when no region answers, E_INTERRUPTED. */
 export async function hostStatus(vault: OpenVault, host: string, order: StatusOrder): Promise<HostStatus> {
-  const { copies, objectives, local, nowMs, emit, signal } = order;
-  const [{ archives, findings }, retired] = await Promise.all([listArchives(vault, [host]), retirement(vault, host, emit, signal)]);
+  const { copies, objectives, local, nowMs, signal } = order;
+  // The list tells of records that are none.
+  const [{ archives, findings }, retired] = await Promise.all([listArchives(vault, [host]), retirement(vault, host, () => undefined, signal)]);
   const [newest] = archives;
   // An archive since then says more than a failure before it.
   const failure = local.failure !== null && newest !== undefined && Date.parse(newest.startedAt) > local.failure.atMs ? null : local.failure;

@@ -5,8 +5,8 @@ import { askEach, loadManifest, surveyHost, type LostRegion } from "../manifests
 import type { EarlyListings } from "../early-listings.ts";
 import type { KnownObject, RunState } from "../../state/run-state.ts";
 import type { SegmentReference } from "../../format/catalog-root.ts";
-import { SEEN_VALID_MS } from "../../policy/grace.ts";
-import type { SeenArchive } from "../../policy/latest.ts";
+import { GRACE_MS, SEEN_VALID_MS, UNLISTED_MS } from "../../policy/grace.ts";
+import { newestFirst, type SeenArchive } from "../../policy/latest.ts";
 import type { StoredObject } from "../../storage/object-store.ts";
 import type { Region } from "../region.ts";
 import type { Trust } from "../trust.ts";
@@ -19,8 +19,14 @@ export function knownObjects({ header, objects }: Manifest): KnownObject[] {
   return objects.map((object) => ({ ...object, recipients: header.recipientSets[object.set] ?? [], archive: header.id }));
 }
 
-/** `objects` by id; `living` are the ids of archives and checkpoints that keep what they list. */
-export type Known = { objects: Map<string, KnownObject>; living: ReadonlySet<string> };
+export type Known = {
+  /** By id. */
+  objects: Map<string, KnownObject>;
+  /** Ids of archives and checkpoints that keep what they list. */
+  living: ReadonlySet<string>;
+  /** Whether the state has seen every archive: an object of which it knows none was never listed by any. */
+  isComplete: boolean;
+};
 
 export type Reusable = {
   volumes: string[];
@@ -33,7 +39,7 @@ export type Reusable = {
 /**
  * Which known objects may be named again: encrypted to today's recipients, held at their full size by as many of the
  * regions that answer as an archive needs copies, and not about to be deleted: listed by what has not expired, or so new that
- * no prune takes them before this run ends. Regions that fail go to `lost`.
+ * no prune takes them before this run ends (what a run left behind that was cut off, for weeks). Regions that fail go to `lost`.
  */
 export async function reusableObjects(
   known: Known,
@@ -47,7 +53,11 @@ export async function reusableObjects(
   const needed = Math.min(wanted.copies, listings.length);
   const objects = [...known.objects.values()];
   const holders = ({ id, sizeBytes }: KnownObject): number => listings.filter(({ answer }) => answer.stored.get(id)?.sizeBytes === sizeBytes).length;
-  const stays = ({ id, archive }: KnownObject): boolean => (archive !== undefined && known.living.has(archive)) || listings.every(({ answer: { stored, nowMs } }) => nowMs - (stored.get(id)?.modifiedMs ?? nowMs) < SEEN_VALID_MS);
+  const isYounger = (id: string, ms: number): boolean => listings.every(({ answer: { stored, nowMs } }) => nowMs - (stored.get(id)?.modifiedMs ?? nowMs) < ms);
+  const stays = ({ id, archive }: KnownObject): boolean => {
+    if (archive !== undefined && known.living.has(archive)) return true;
+    return isYounger(id, archive === undefined && known.isComplete ? UNLISTED_MS - GRACE_MS : SEEN_VALID_MS);
+  };
   const sets = { volume: fingerprintSet(wanted.volumeRecipients).join(), catalog: fingerprintSet(wanted.catalogRecipients).join() };
   const usable = objects.filter((object) => object.recipients.join() === sets[object.kind] && holders(object) >= needed && stays(object));
   return {
@@ -80,7 +90,9 @@ export async function collectKnown(
   for (const manifest of [...checkpoints, ...(base === null ? [] : [base])]) {
     for (const object of knownObjects(manifest)) objects.set(object.id, object);
   }
-  return { objects, living: new Set([...archives, ...checkpoints].map(({ header }) => header.id)) };
+  const newest = newestFirst(archives)[0];
+  const isComplete = state.latest()?.id === newest?.header.id;
+  return { objects, living: new Set([...archives, ...checkpoints].map(({ header }) => header.id)), isComplete };
 }
 
 /**

@@ -20,7 +20,7 @@ import { surveyLiving } from "../living.ts";
 import { loadManifest, type LostRegion, type Manifest, type Survey } from "../manifests.ts";
 import { ObjectSource, SealedReader } from "../object-source.ts";
 import { closeRegions, openRegions, reachableRegions, type Region } from "../region.ts";
-import { collectKnown, newCheckpoints, reusableObjects, type Reusable } from "./base.ts";
+import { collectKnown, knownObjects, newCheckpoints, reusableObjects, type Reusable } from "./base.ts";
 import { catchUp } from "./catch-up.ts";
 import { withLastingLocks } from "./locks.ts";
 import { volumesToLeave } from "./reclaim.ts";
@@ -92,6 +92,7 @@ async function surveyGround(order: BackupOrder, setup: HostSetup, state: RunStat
   const allAnswer = surveyed.length === regions.length;
   const end = checkChain(ever, state, setup.keys.writer, order, allAnswer);
   if (end === null) refuseForgotten(setup, order);
+  const wasCutOff = state.intent() !== undefined;
   if (!order.dryRun) {
     settleIntent(state, ever, allAnswer);
     if (survey.archives.some((archive) => archive.regions.length < surveyed.length)) early.forgetObjects(surveyed);
@@ -100,6 +101,8 @@ async function surveyGround(order: BackupOrder, setup: HostSetup, state: RunStat
   const source = new ObjectSource(config.host, surveyed, emit, signal);
   const reader = await SealedReader.create(source, [setup.keys.catalogIdentity]);
   const { manifest, base } = await readBase(survey, { setup, reachable: surveyed, reader, cache, emit }, signal);
+  // The run that made it was cut off before it noted what it lists.
+  if (wasCutOff && manifest !== null && !order.dryRun) state.noteObjects(knownObjects(manifest));
   const known = await collectKnown(state, survey.archives, manifest, surveyed, config.host, setup.trust, signal, early);
   const lost: LostRegion[] = [];
   const wanted = { copies: config.copies, volumeRecipients: recipients.volume, catalogRecipients: recipients.catalog };

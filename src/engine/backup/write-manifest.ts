@@ -84,7 +84,7 @@ function listObjectsOf(sealing: Sealing, catalog: SealedCatalog, sets: Recipient
   return [...catalog.volumes, ...catalog.catalogs].map((id) => {
     const object = sealing.written.get(id) ?? sealing.ground.reusable.objects.get(id);
     if (object === undefined) throw new ColdkeepError("E_INTERNAL", `the catalog names ${id}, which nobody stored`);
-    const { recipients, archive: _, ...listed } = object;
+    const { recipients, ...listed } = object;
     return { ...listed, set: sets.indexOf(recipients) };
   });
 }

@@ -116,19 +116,15 @@ function planRegion(view: HostView, { region, stored, nowMs }: RegionView, { kep
   const staying = [...kept, ...all.filter((manifest) => manifest.kind === "checkpoint")];
   const needed = new Set(staying.flatMap(({ objects }) => objects));
   const leaving = new Set(present.flatMap(({ objects }) => objects));
-  const copies = all.filter(({ kind }) => kind === "expired");
-  const freeAtMs = new Map<string, number>();
-  for (const copy of copies) {
-    const sinceMs = stored.get(keyOf(copy))?.modifiedMs ?? Number.POSITIVE_INFINITY;
-    for (const key of copy.objects) freeAtMs.set(key, Math.max(freeAtMs.get(key) ?? 0, sinceMs + GRACE_MS));
-  }
+  const copies = all.filter((manifest) => manifest.kind === "expired" && stored.has(keyOf(manifest)));
+  const freeAtMs = timesOfCopies(copies, (copy) => stored.get(keyOf(copy))?.modifiedMs ?? nowMs);
   const objects: StoredObject[] = [];
   const waiting: PlannedRegion["waiting"] = { objects: 0, bytes: 0, untilMs: null };
   for (const object of stored.values()) {
     const { key, sizeBytes, modifiedMs } = object;
     const kind = parseObjectKey(key)?.kind;
     if ((kind !== "volume" && kind !== "catalog") || needed.has(key)) continue;
-    const atMs = leaving.has(key) ? nowMs + GRACE_MS : Math.min(freeAtMs.get(key) ?? Number.POSITIVE_INFINITY, Math.max(modifiedMs + UNLISTED_MS, finite(freeAtMs.get(key))));
+    const atMs = leaving.has(key) ? nowMs + GRACE_MS : (freeAtMs.get(key) ?? modifiedMs + UNLISTED_MS);
     if (nowMs >= atMs) objects.push(object);
     else {
       waiting.objects++;
@@ -137,18 +133,18 @@ function planRegion(view: HostView, { region, stored, nowMs }: RegionView, { kep
     }
   }
   const newCopies = removed.map(({ header }) => header.id).filter((id) => !isSetAside(view, stored, id));
-  const isOver = (copy: ViewedManifest): boolean => stored.has(keyOf(copy)) && !stored.has(objectKey(view.host, "archive", copy.header.id)) && nowMs >= (stored.get(keyOf(copy))?.modifiedMs ?? nowMs) + GRACE_MS;
+  const isOver = (copy: ViewedManifest): boolean => !stored.has(objectKey(view.host, "archive", copy.header.id)) && nowMs >= (stored.get(keyOf(copy))?.modifiedMs ?? nowMs) + GRACE_MS;
   return { region: region.name, manifests, objects: objects.map(({ key, sizeBytes }) => ({ key, sizeBytes })), paidOn: paidOn(objects, nowMs), newCopies, oldCopies: copies.filter(isOver).map(keyOf), waiting };
 }
 
 /** What is paid for although it goes, by class. */
-export function paidOn(objects: readonly StoredObject[], nowMs: number): PaidClass[] {
+function paidOn(objects: readonly StoredObject[], nowMs: number): PaidClass[] {
   const classes = new Map<string, PaidClass>();
   for (const { storageClass = "", sizeBytes, modifiedMs } of objects) {
     const untilMs = paidUntilMs(storageClass, modifiedMs) ?? 0;
     if (untilMs <= nowMs) continue;
-    const so = classes.get(storageClass) ?? { storageClass, objects: 0, bytes: 0, untilMs: 0 };
-    classes.set(storageClass, { storageClass, objects: so.objects + 1, bytes: so.bytes + sizeBytes, untilMs: Math.max(so.untilMs, untilMs) });
+    const before = classes.get(storageClass) ?? { objects: 0, bytes: 0, untilMs: 0 };
+    classes.set(storageClass, { storageClass, objects: before.objects + 1, bytes: before.bytes + sizeBytes, untilMs: Math.max(before.untilMs, untilMs) });
   }
   return [...classes.values()];
 }
@@ -161,9 +157,14 @@ function isSetAside({ host, records }: HostView, stored: RegionView["stored"], a
   return releases.every((id) => (stored.get(objectKey(host, "record", id))?.modifiedMs ?? Number.POSITIVE_INFINITY) <= sinceMs);
 }
 
-/** A copy that is not in this region says nothing about its time here. */
-function finite(ms: number | undefined): number {
-  return ms === undefined || !Number.isFinite(ms) ? 0 : ms;
+/** From when on the objects that copies list may go, by key: the youngest copy decides. */
+function timesOfCopies(copies: readonly ViewedManifest[], sinceMs: (copy: ViewedManifest) => number): Map<string, number> {
+  const freeAtMs = new Map<string, number>();
+  for (const copy of copies) {
+    const atMs = sinceMs(copy) + GRACE_MS;
+    for (const key of copy.objects) freeAtMs.set(key, Math.max(freeAtMs.get(key) ?? 0, atMs));
+  }
+  return freeAtMs;
 }
 
 /** How many of the archives that stay need each object. */

@@ -3,6 +3,7 @@ import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { newSigner, signedObject } from "../../../src/codec/signer.ts";
 import type { Region } from "../../../src/engine/region.ts";
+import { holdArchive, type HoldOrder, releaseArchive } from "../../../src/engine/hold.ts";
 import { keyPrefix, objectKey } from "../../../src/format/object-key.ts";
 import { DAY, HOUR, type MadeArchive, PruneVault, START } from "./prune-vault.ts";
 
@@ -218,6 +219,27 @@ describe("beside a backup", () => {
   });
 });
 
+test("an object that two archives left behind waits for the grace of the later one", async () => {
+  const vault = new PruneVault();
+  const wanted = vault.object("volume");
+  const key = objectKey("web1", "volume", wanted.id);
+  const nights: MadeArchive[] = [];
+  for (let night = 0; night < 4; night++) {
+    vault.at(START + night * DAY);
+    nights.push(vault.archive({ objects: night < 2 ? [wanted] : [] }));
+  }
+  await vault.prune({ daily: 3 });
+  vault.at(START + 3 * DAY + 70 * HOUR);
+  await vault.prune({ daily: 2 });
+  vault.at(START + 3 * DAY + 141 * HOUR);
+  await vault.prune({ daily: 2 });
+  for (const region of ["a", "b"]) expect(vault.keys(region)).toContain(key);
+  vault.at(START + 3 * DAY + 143 * HOUR);
+  await vault.prune({ daily: 2 });
+  for (const region of ["a", "b"]) expect(vault.keys(region)).not.toContain(key);
+  expect(vault.wholeArchives("a", nights)).toEqual(idsOf(nights.slice(2)));
+});
+
 describe("holds", () => {
   test("a held archive stays, an expired one comes back to life, and after the release its objects get their whole grace again", async () => {
     const vault = new PruneVault();
@@ -313,10 +335,28 @@ describe("what a region may be like", () => {
 test("a host whose signer was taken cannot push its good archives out, nor have them judged by its own clock", async () => {
   const vault = new PruneVault();
   const nights = vault.nights(10);
-  for (let i = 0; i < 20; i++) vault.archive({ finishedMs: START - (i + 1) * DAY });
+  // An hour before the good ones, each of which would then be the second of its day.
+  for (let i = 0; i < 10; i++) vault.archive({ finishedMs: START + i * DAY - HOUR });
   for (let i = 0; i < 20; i++) vault.archive({ finishedMs: START + (60 + i) * DAY });
   const [result] = await vault.prune({ daily: 10 });
   const verdicts = new Map(result?.plan.verdicts.map(({ archive, verdict }) => [archive, verdict]));
   for (const night of nights.slice(0, 9)) expect(verdicts.get(night.id)).toBe("keep");
   for (const region of ["a", "b"]) for (const night of nights) expect(vault.wholeArchives(region, nights)).toContain(night.id);
+});
+
+test("the verbs' hold brings back what has expired while a region has its manifest, and a release ends every hold", async () => {
+  const vault = new PruneVault();
+  const nights = vault.nights(5);
+  vault.wrap = (store) => over(store, { erase: async () => ({ freedBytes: 0, kept: { untilMs: null } }) });
+  await vault.prune();
+  vault.wrap = (store) => store;
+  const order = async (reason: string): Promise<HoldOrder> => ({ vault: await vault.open("web1"), archive: nights[0]?.id.slice(0, 20) ?? "", reason, signer: vault.operator, emit: () => undefined, signal: new AbortController().signal });
+  const held = await holdArchive(await order("audit"));
+  expect(held).toMatchObject({ archive: nights[0]?.id, records: [expect.any(String)], regions: { a: "recorded", b: "recorded" } });
+  expect((await holdArchive(await order("audit"))).records).toEqual([]);
+  expect((await holdArchive(await order("appeal"))).records).toHaveLength(1);
+  const idsNow = async (): Promise<string[]> => (await (await vault.open("web1")).survey("web1")).archives.map(({ header }) => header.id);
+  expect(await idsNow()).toContain(nights[0]?.id);
+  expect((await releaseArchive(await order("over"))).records).toHaveLength(2);
+  expect(await idsNow()).not.toContain(nights[0]?.id);
 });
