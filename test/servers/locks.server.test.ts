@@ -9,7 +9,7 @@ import { Host, RgwVault } from "./rgw-vault.ts";
 
 const DAY_MS = 86_400_000;
 
-type Version = { name: string; versionId: string };
+type Versions = Awaited<ReturnType<RgwVault["versions"]>>;
 type Pruned = { hosts: { done: { regions: { keptTotal: number; kept: { key: string; until: string }[]; manifests: number; objects: number }[] } }[] };
 
 let rgw: Rgw;
@@ -26,16 +26,10 @@ describe.each(["governance", "compliance"] as const)("a bucket locked in %s mode
   let vault: RgwVault;
   let host: Host;
   let tree: string;
-  let before: Version[];
-
-  async function versions(prefix = "v/hosts/"): Promise<Version[]> {
-    const found: Version[] = [];
-    for await (const version of vault.client(0).listObjects(vault.bucket, prefix, true, { IncludeVersion: true }) as AsyncIterable<Version>) found.push(version);
-    return found;
-  }
+  let before: Versions;
 
   /** How many of some versions another client could remove for good. */
-  async function removed(doomed: readonly Version[], governanceBypass: boolean): Promise<number> {
+  async function removed(doomed: Versions, governanceBypass: boolean): Promise<number> {
     let gone = 0;
     for (const { name, versionId } of doomed) {
       gone += await vault.client(0).removeObject(vault.bucket, name, { versionId, governanceBypass }).then(() => 1, () => 0);
@@ -53,7 +47,7 @@ describe.each(["governance", "compliance"] as const)("a bucket locked in %s mode
       await host.backup();
     }
     tree = treeDigest(source);
-    before = await versions();
+    before = await vault.versions(0, "v/hosts");
   }, 120_000);
 
   test("every object of the host is locked for a day, and volumes alone have the storage class", async () => {
@@ -73,7 +67,7 @@ describe.each(["governance", "compliance"] as const)("a bucket locked in %s mode
     expect(region).toMatchObject({ manifests: 0, objects: 0, keptTotal: 2 });
     for (const { until } of region?.kept ?? []) expect(Math.abs(Date.parse(until) - Date.now() - DAY_MS)).toBeLessThan(600_000);
     expect(result.stderr).toMatch(/2 objects are kept until /);
-    const ids = new Set((await versions()).map(({ versionId }) => versionId));
+    const ids = new Set((await vault.versions(0, "v/hosts")).map(({ versionId }) => versionId));
     expect(before.filter(({ versionId }) => !ids.has(versionId))).toEqual([]);
   });
 
@@ -88,7 +82,7 @@ describe.each(["governance", "compliance"] as const)("a bucket locked in %s mode
       else await client.removeObject(vault.bucket, name);
     }
     const known = new Set(before.map(({ versionId }) => versionId));
-    const after = await versions();
+    const after = await vault.versions(0, "v/hosts");
     expect(after.filter(({ versionId }) => known.has(versionId))).toHaveLength(before.length);
     // What came later carries no lock: removing it brings everything back.
     const junk = after.filter(({ versionId }) => !known.has(versionId));
@@ -107,7 +101,7 @@ describe.each(["governance", "compliance"] as const)("a bucket locked in %s mode
   });
 
   test.runIf(mode === "governance")("who may bypass governance can empty the bucket", async () => {
-    const all = await versions("");
+    const all = await vault.versions(0, "v");
     expect(await removed(all, true)).toBe(all.length);
     await vault.client(0).removeBucket(vault.bucket);
   });

@@ -33,13 +33,13 @@ export class RgwVault {
 
   /** Has every bucket keep what is overwritten and deleted as versions. */
   async keepVersions(): Promise<void> {
-    for (const endpoint of this.rgw.endpoints) await minioOf(endpoint).setBucketVersioning(this.#bucket, { Status: "Enabled" });
+    for (const endpoint of this.rgw.endpoints) await minioOf(endpoint).setBucketVersioning(this.bucket, { Status: "Enabled" });
   }
 
   /** Keys of all versions and delete markers that a region keeps below `prefix`. */
   async versions(index: number, prefix: string): Promise<{ name: string; versionId: string }[]> {
     const found: { name: string; versionId: string }[] = [];
-    const stream = minioOf(this.#endpoint(index)).listObjects(this.#bucket, `${prefix}/`, true, { IncludeVersion: true });
+    const stream = minioOf(this.#endpoint(index)).listObjects(this.bucket, `${prefix}/`, true, { IncludeVersion: true });
     for await (const item of stream as AsyncIterable<{ name: string; versionId: string }>) found.push(item);
     return found;
   }
@@ -86,7 +86,7 @@ export class RgwVault {
     for (const [index, endpoint] of this.rgw.endpoints.entries()) {
       const client = minioOf(endpoint);
       const versions = await this.versions(index, "vault");
-      for (let at = 0; at < versions.length; at += 500) await client.removeObjects(this.#bucket, versions.slice(at, at + 500));
+      for (let at = 0; at < versions.length; at += 500) await client.removeObjects(this.bucket, versions.slice(at, at + 500));
       const keys: string[] = [];
       for await (const { name } of client.listObjectsV2(this.bucket, "", true) as AsyncIterable<{ name: string }>) keys.push(name);
       for (let at = 0; at < keys.length; at += 500) await client.removeObjects(this.bucket, keys.slice(at, at + 500));
