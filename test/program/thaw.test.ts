@@ -57,6 +57,14 @@ test("only volumes are cold, and a region that has them readable is read instead
   expect(asked(cold, "GetObject")).toEqual([]);
 });
 
+test("verify says how much it could not read, and does not take it for lost", async () => {
+  const verify = await host.run(["verify", "--json", "--config", host.config]);
+  expect(verify.status).toBe(3);
+  const frozen = volumes(cold).length;
+  expect(verify.json()).toMatchObject({ lost: [], regions: { cold: { state: "sound", frozen, problems: [] }, warm: { state: "sound", frozen: 0 } } });
+  expect((await host.run(["verify", "--level", "presence", "--config", host.config])).status).toBe(0);
+});
+
 test("where no region has them readable, nothing is written, and the error names the volumes and the way out", async () => {
   freezeWarm();
   const to = join(tempDir(), "out");
