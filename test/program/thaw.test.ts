@@ -108,7 +108,11 @@ test("a wait that was killed is gone on with, and restores when all is readable"
   const times = asked(cold, "RestoreObject").length;
   const again = startColdkeep(wait, { env: host.env });
   const looks = asked(cold, "HeadObject").length;
+  const reads = [...asked(cold, "GetObject"), ...asked(warm, "GetObject")].length;
   await expect.poll(() => asked(cold, "HeadObject").length, { timeout: 30_000 }).toBeGreaterThan(looks + volumes(cold).length);
+  await sleep(1500);
+  expect(again.child.exitCode).toBeNull();
+  expect([...asked(cold, "GetObject"), ...asked(warm, "GetObject")].length).toBe(reads);
   thawAll();
   const { status, stderr } = await again.result;
   expect(status, stderr).toBe(0);

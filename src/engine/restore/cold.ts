@@ -18,13 +18,13 @@ const COPY_DAYS = 7;
 const FIRST_POLL_MS = 2000;
 const POLL_MAX_MS = 5 * 60_000;
 
-type ColdVolume = { object: ListedObject; storageClass: string | undefined; access: "frozen" | "thawing" };
+type Seen = Pick<FoundObject, "access" | "storageClass">;
 
-export type ColdRegion = { region: Region; volumes: ColdVolume[] };
+type ColdVolume = { object: ListedObject; storageClass: string | undefined; access: "frozen" | "thawing" };
 
 export type ColdVolumes = {
   /** In the order in which regions are read from. */
-  regions: ColdRegion[];
+  regions: { region: Region; volumes: ColdVolume[] }[];
   /** Readable in no region, and to be thawed in this one. */
   blocked: (ColdVolume & { region: Region })[];
 };
@@ -34,46 +34,43 @@ export function bytesOf(volumes: readonly { object: ListedObject }[]): number {
 }
 
 /** What a region says of some volumes, by id; volumes that it lacks are not among them. */
-async function look(region: Region, host: string, volumes: readonly ListedObject[], signal: AbortSignal): Promise<Map<string, FoundObject | "readable">> {
-  const found = new Map<string, FoundObject | "readable">();
+async function look(region: Region, host: string, volumes: readonly ListedObject[], signal: AbortSignal): Promise<Map<string, Seen>> {
+  const found = new Map<string, Seen>();
   const listed = volumes.length <= ASKED_SINGLY_MAX ? null : await listObjects(region, host, "volume", signal);
-  const doubtful = volumes.filter(({ id }) => listed === null || needsThaw(listed.get(id)?.storageClass));
-  for (const { id } of volumes) if (listed?.has(id) === true) found.set(id, "readable");
-  await eachOf(doubtful, LOOKS_AT_ONCE, async ({ id, kind }) => {
+  await eachOf(volumes, LOOKS_AT_ONCE, async ({ id, kind }) => {
+    const storageClass = listed?.get(id)?.storageClass;
+    if (listed?.has(id) === true && !needsThaw(storageClass)) found.set(id, { access: "readable", storageClass });
+    if (found.has(id) || listed?.has(id) === false) return;
     const object = await region.store.head(objectKey(host, kind, id), signal);
-    if (object !== null) found.set(id, object.access === "readable" ? "readable" : object);
+    if (object !== null) found.set(id, object);
   });
   return found;
 }
 
-/** Looks in every region, one that fails left out. A directory freezes nothing, and is not asked. Throws E_INTERRUPTED. */
+/** Looks in every region; one that fails is told and holds nothing then. Where all are directories, nothing is asked. Throws E_INTERRUPTED. */
 export async function findCold(regions: readonly Region[], host: string, volumes: readonly ListedObject[], emit: Emit, signal: AbortSignal): Promise<ColdVolumes> {
   if (volumes.length === 0 || regions.every(({ url }) => url.startsWith("file:"))) return { regions: [], blocked: [] };
   const looks = await Promise.all(
     regions.map(async (region) => {
-      if (region.url.startsWith("file:")) return { region, found: null };
       try {
         return { region, found: await look(region, host, volumes, signal) };
       } catch (error) {
         signal.throwIfAborted();
         emit({ kind: "warning", message: messageOf(error), hint: error instanceof ColdkeepError ? error.hint : undefined });
-        return { region, found: new Map<string, FoundObject | "readable">() };
+        return { region, found: new Map<string, Seen>() };
       }
     }),
   );
-  const coldIn = (found: Map<string, FoundObject | "readable"> | null, object: ListedObject): ColdVolume[] => {
-    const answer = found?.get(object.id);
-    return answer === undefined || answer === "readable" || answer.access === "readable" ? [] : [{ object, storageClass: answer.storageClass, access: answer.access }];
+  const coldIn = ({ region, found }: (typeof looks)[number], object: ListedObject): ColdVolumes["blocked"] => {
+    const { access, storageClass } = found.get(object.id) ?? {};
+    return access === undefined || access === "readable" ? [] : [{ object, region, storageClass, access }];
   };
-  const cold = looks.map(({ region, found }) => ({ region, volumes: volumes.flatMap((object) => coldIn(found, object)) }));
-  const isReadable = ({ id }: ListedObject): boolean => looks.some(({ found }) => found === null || found.get(id) === "readable");
   const blocked = volumes.flatMap((object) => {
-    if (isReadable(object)) return [];
-    const choices = cold.flatMap(({ region, volumes: there }) => there.flatMap((volume) => (volume.object === object ? [{ ...volume, region }] : [])));
+    if (looks.some(({ found }) => found.get(object.id)?.access === "readable")) return [];
     // One that is on its way already costs nothing more.
-    return choices.toSorted((a, b) => Number(b.access === "thawing") - Number(a.access === "thawing")).slice(0, 1);
+    return looks.flatMap((each) => coldIn(each, object)).toSorted((a, b) => Number(b.access === "thawing") - Number(a.access === "thawing")).slice(0, 1);
   });
-  return { regions: cold, blocked };
+  return { regions: looks.map((each) => ({ region: each.region, volumes: volumes.flatMap((object) => coldIn(each, object)) })), blocked };
 }
 
 /** What a person reads: `3 volumes (96 MiB) in region "north"` */
@@ -88,7 +85,7 @@ export type ThawOrder = { tier: ThawTier; wait: boolean };
 export async function thawBlocked({ blocked }: ColdVolumes, host: string, thaw: ThawOrder | null, emit: Emit, signal: AbortSignal): Promise<void> {
   if (blocked.length === 0) return;
   if (thaw === null) {
-    throw new ColdkeepError("E_FROZEN", `${whatText(blocked)} are frozen, and no region has them readable`, {
+    throw new ColdkeepError("E_FROZEN", `${whatText(blocked)} are frozen, and no region that answers has them readable`, {
       hint: "Run the same command with --thaw bulk or, sooner and dearer, --thaw standard; with --wait it goes on by itself. --plan shows what would be thawed.",
     });
   }
