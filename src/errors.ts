@@ -38,6 +38,7 @@ const EXIT_BY_CODE = {
   E_NOT_FOUND: EXIT.failed,
   E_DISK: EXIT.failed,
   E_COPIES: EXIT.failed,
+  E_FROZEN: EXIT.failed,
   E_INTERNAL: EXIT.failed,
 } as const satisfies Record<string, ExitStatus>;
 

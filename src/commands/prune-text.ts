@@ -20,8 +20,8 @@ function sizeOf(objects: readonly { sizeBytes: number }[]): number {
   return objects.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
 }
 
-function plannedDocument({ region, manifests, objects, newCopies, oldCopies, waiting }: PlannedRegion): Record<string, unknown> {
-  return { region, manifests: manifests.length, objects: objects.length, bytes: sizeOf(objects), newCopies: newCopies.length, oldCopies: oldCopies.length, waiting: { ...waiting, untilMs: undefined, until: timeOf(waiting.untilMs) } };
+function plannedDocument({ region, manifests, objects, paidOn, newCopies, oldCopies, waiting }: PlannedRegion): Record<string, unknown> {
+  return { region, manifests: manifests.length, objects: objects.length, bytes: sizeOf(objects), paidOn: paidOn.map(({ untilMs, ...paid }) => ({ ...paid, until: timeOf(untilMs) })), newCopies: newCopies.length, oldCopies: oldCopies.length, waiting: { ...waiting, untilMs: undefined, until: timeOf(waiting.untilMs) } };
 }
 
 function timeOf(ms: number | null): string | null {
@@ -96,10 +96,13 @@ function tellHost(terminal: Terminal, { plan, done, error }: HostPrune, dryRun: 
 }
 
 function tellRegion(terminal: Terminal, planned: PlannedRegion, done: PrunedRegion | undefined): void {
-  const { objects, waiting } = planned;
+  const { objects, paidOn, waiting } = planned;
   const went = done === undefined ? `${objects.length} objects would go, ${formatSize(sizeOf(objects))}` : `${done.objects} objects gone, ${formatSize(done.freedBytes)} freed`;
   const later = waiting.objects === 0 ? "" : `; ${waiting.objects} more (${formatSize(waiting.bytes)}) by ${formatLocalTime(waiting.untilMs ?? 0)}, unless something needs them`;
   terminal.status(`region "${planned.region}": ${went}${later}`);
+  for (const { storageClass, objects: count, bytes, untilMs } of paidOn) {
+    terminal.status(`region "${planned.region}": ${count} of them (${formatSize(bytes)}) are of class ${storageClass}, which is paid for until ${formatLocalTime(untilMs)} all the same`);
+  }
   if (done === undefined || done.kept.length === 0) return;
   const untilMs = Math.max(...done.kept.map((each) => each.untilMs ?? 0));
   const until = untilMs === 0 ? "for as long as its lock lasts" : `until ${formatLocalTime(untilMs)} (${formatDuration(Math.max(0, untilMs - Date.now()))})`;

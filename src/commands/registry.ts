@@ -136,14 +136,16 @@ const restore = defineCommand({
   arguments: "[path...]",
   argumentsHelp: "only these paths and what lies below them",
   options: options.RESTORE_OPTIONS,
-  conflicts: READING_CONFLICTS,
+  conflicts: [...READING_CONFLICTS, ["plan", "thaw"], ["plan", "merge"]],
   check: (args, given) => {
     options.checkReading(given);
     const relative = args.find((path) => !path.startsWith("/"));
     if (relative !== undefined) throw new ColdkeepError("E_USAGE", `"${relative}" is not an absolute path`, { hint: "Archived paths begin with /, as `coldkeep files` prints them." });
     if (given.kit === undefined) throw new ColdkeepError("E_USAGE", "--kit is missing", { hint: "Give --kit FILE: only its identity opens what is stored." });
+    if (given.to === undefined && !given.plan) throw new ColdkeepError("E_USAGE", "--to is missing", { hint: "Give --to DIR, a new or empty directory." });
+    if (given.wait && given.thaw === undefined) throw new ColdkeepError("E_USAGE", "--wait waits for what --thaw asks for", { hint: "Add --thaw bulk or --thaw standard." });
   },
-  record: ({ config, kit, host }) => ({ verb: "restore", config, kit, host }),
+  record: ({ config, kit, host, plan }) => (plan ? null : { verb: "restore", config, kit, host }),
   exitCodes: {
     [EXIT.done]: "restored whole",
     ...COMMON_EXITS,
@@ -152,6 +154,7 @@ const restore = defineCommand({
   },
   examples: [
     ["coldkeep restore --kit coldkeep-kit.txt --to /restored", "the latest archive, on any machine"],
+    ["coldkeep restore --thaw bulk --wait --kit coldkeep-kit.txt --to /restored", "out of a cold storage class: thawed, waited for, restored"],
     ["coldkeep restore /etc/ssh --archive 20261123 --kit coldkeep-kit.txt --to /restored", "one directory of an older one"],
   ],
   load: () => import("./restore.ts"),

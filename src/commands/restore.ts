@@ -1,12 +1,15 @@
 /** `coldkeep restore`: files back from an archive, on any machine. */
 import { resolve } from "node:path";
 import { runRestore, type RestoreReport } from "../engine/restore/run.ts";
+import { previewRestore } from "../engine/restore/preview.ts";
+import { EXIT } from "../errors.ts";
 import { formatDuration, formatSize } from "../units.ts";
 import type { CommandContext } from "./command.ts";
 import { emitTo } from "./emit.ts";
 import { openSealedVault } from "./open.ts";
 import type { Outcome } from "./outcome.ts";
 import { printable } from "./printable.ts";
+import { showPlan } from "./restore-plan.ts";
 import type { RestoreOptions } from "./verb-options.ts";
 
 const LISTED_MAX = 1000;
@@ -20,15 +23,18 @@ function entryPath(given: string): string {
 export async function run(context: CommandContext, args: readonly string[], options: RestoreOptions): Promise<Outcome> {
   const { terminal, signal } = context;
   using vault = await openSealedVault(context, options);
+  const asked = { vault, archive: options.archive, paths: args.map(entryPath), emit: emitTo(terminal), signal };
+  if (options.plan || options.to === undefined) {
+    const preview = await previewRestore(asked);
+    showPlan(terminal, preview);
+    return { exitStatus: EXIT.done, summary: { archive: preview.archive, regions: {}, counts: { entries: preview.entries } } };
+  }
   const report = await runRestore({
-    vault,
-    archive: options.archive,
-    paths: args.map(entryPath),
+    ...asked,
     target: resolve(context.cwd, options.to),
     merge: options.merge,
     numericOwner: options.numericOwner,
-    emit: emitTo(terminal),
-    signal,
+    thaw: options.thaw === undefined ? null : { tier: options.thaw, wait: options.wait },
   });
   if (terminal.wantsJson) terminal.json(documentOf(report));
   else tell(context, report);

@@ -73,6 +73,15 @@ function findingLines({ severity, message, hint }: HostStatus["findings"][number
   return ["", { before: "", word: isCritical ? "CRITICAL" : "WARN", tone: isCritical ? "bad" : "doubtful", after: `  ${printable(message)}` }, `      hint: ${printable(hint)}`];
 }
 
+/** Only what this host remembers: whoever wants to know asks the regions with verify. */
+function lockRows({ local: { locks } }: HostStatus, nowMs: number): string[] {
+  return locks.map(({ region, firstEndMs, objects, unknown }, i) => {
+    const first = firstEndMs === null ? "none is remembered" : firstEndMs <= nowMs ? "the first is over" : `the first ends in ${formatDuration(firstEndMs - nowMs)}`;
+    const rest = unknown === 0 || firstEndMs === null ? "" : `; of ${unknown} of ${objects} nothing is remembered`;
+    return row(i === 0 ? "locks" : "", `${region}: ${first}, as far as this host remembers${rest}`);
+  });
+}
+
 function localRows({ local }: HostStatus, nowMs: number): string[] {
   if (local.nextRunMs === undefined) return [];
   const verified = Object.entries(local.verified).map(([level, atMs]) => `${level} ${formatDuration(Math.max(0, nowMs - atMs))} ago`);
@@ -92,6 +101,7 @@ export function statusLines(status: HostStatus, objectives: Objectives, nowMs: n
     ...gridRows(archives),
     ...localRows(status, nowMs),
     row("key checked", status.keyCheckedAt === null ? "never, that anybody recorded: see `coldkeep kit check`" : `${formatDuration(Math.max(0, nowMs - Date.parse(status.keyCheckedAt)))} ago`),
+    ...lockRows(status, nowMs),
     ...growthRow(archives, nowMs),
     ...findings.flatMap(findingLines),
   ];
@@ -102,7 +112,7 @@ function time(ms: number | null | undefined): string | null {
 }
 
 function localDocument({ local }: HostStatus): Record<string, unknown> {
-  return { verified: Object.fromEntries(Object.entries(local.verified).map(([level, ms]) => [level, time(ms)])), drilledAt: time(local.drilledAtMs), nextRun: time(local.nextRunMs) };
+  return { verified: Object.fromEntries(Object.entries(local.verified).map(([level, ms]) => [level, time(ms)])), drilledAt: time(local.drilledAtMs), nextRun: time(local.nextRunMs), rememberedLocks: local.locks.map(({ region, firstEndMs, objects, unknown, rule }) => ({ region, ...rule, firstEnd: time(firstEndMs), objects, unknown })) };
 }
 
 export function statusDocument(status: HostStatus, objectives: Objectives, nowMs: number): Record<string, unknown> {

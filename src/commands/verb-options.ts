@@ -85,10 +85,17 @@ export const REPAIR_OPTIONS = {
   json: JSON_FLAG,
 } as const;
 
+function thawTier(value: string): "bulk" | "standard" | undefined {
+  return value === "bulk" || value === "standard" ? value : undefined;
+}
+
 export const RESTORE_OPTIONS = {
   ...OPENING,
   archive: ARCHIVE,
-  to: requiredText("DIR", "directory under which everything lands with its full path"),
+  to: text("DIR", "directory under which everything lands with its full path"),
+  plan: flag("say what would be read, and which volumes must be thawed first; write nothing"),
+  thaw: parsed("TIER", "have volumes thawed that no region has readable: `bulk` or, sooner and dearer, `standard`", thawTier, "Give bulk or standard."),
+  wait: flag("with --thaw: wait until they are readable, and go on"),
   merge: flag("go into a directory that is not empty: overwrite what differs, delete nothing"),
   numericOwner: flag("owners by number, not by name"),
 } as const;

@@ -1,9 +1,10 @@
 /** `coldkeep verify`: are the archives still whole, and where not. */
 import type { RunSummary } from "../engine/monitoring/run-record.ts";
 import { verifyArchives, type VerifyOrder } from "../engine/verify.ts";
+import { lockFaults, type LockReport } from "../engine/verify/lock-check.ts";
 import type { ArchiveReport, LostObject, RegionReport, VerifyReport } from "../engine/verify/report.ts";
 import { EXIT } from "../errors.ts";
-import { formatDuration, formatSize } from "../units.ts";
+import { formatDuration, formatLocalTime, formatSize } from "../units.ts";
 import type { CommandContext } from "./command.ts";
 import { emitTo } from "./emit.ts";
 import { pathField } from "./entry-text.ts";
@@ -40,8 +41,8 @@ function summaryOf({ archives, regions, lost }: VerifyReport): RunSummary {
 
 function documentOf({ exitStatus: _, ...report }: VerifyReport): Record<string, unknown> {
   const regions = Object.entries(report.regions).map(([name, region]) => {
-    const { problems, ...rest } = region;
-    return [name, { ...rest, problemsTotal: problems.length, problems: problems.slice(0, LISTED_MAX) }];
+    const { problems, locks, ...rest } = region;
+    return [name, { ...rest, locks: locks === null ? null : lockDocument(locks), problemsTotal: problems.length, problems: problems.slice(0, LISTED_MAX) }];
   });
   return {
     ...report,
@@ -53,6 +54,10 @@ function documentOf({ exitStatus: _, ...report }: VerifyReport): Record<string, 
     uncertain: report.uncertain.slice(0, LISTED_MAX),
     locked: report.locked.slice(0, LISTED_MAX),
   };
+}
+
+function lockDocument({ firstEndMs, ...counts }: LockReport): Record<string, unknown> {
+  return { ...counts, firstEnd: firstEndMs === null ? null : new Date(firstEndMs).toISOString() };
 }
 
 function lostDocument({ paths, archives, ...rest }: LostObject): Record<string, unknown> {
@@ -78,11 +83,22 @@ function tell(terminal: Terminal, report: VerifyReport): void {
 function tellRegion(terminal: Terminal, name: string, region: RegionReport, durationMs: number): void {
   const rate = region.bytesChecked > 0 ? ` (${formatSize((region.bytesChecked * 1000) / Math.max(1, durationMs))}/s)` : "";
   const line = `region "${name}": ${region.state}; ${region.objectsChecked} objects, ${formatSize(region.bytesChecked)} read${rate}`;
+  tellKeeping(terminal, name, region);
   if (region.state === "sound") return terminal.status(line);
   terminal.warn(region.reason === undefined ? line : `region "${name}": ${region.state}: ${region.reason}`);
   for (const { kind, object, what } of region.problems.slice(0, SHOWN_MAX)) terminal.warn(`region "${name}": ${kind} ${object}: ${what.replaceAll(`region "${name}": `, "")}`);
   const more = region.problems.length - SHOWN_MAX;
   if (more > 0) terminal.warn(`region "${name}": ${more} more`, "Run with --json for the list.");
+}
+
+function tellKeeping(terminal: Terminal, name: string, { frozen, locks }: RegionReport): void {
+  if (frozen > 0) terminal.warn(`region "${name}": ${frozen} objects are there but frozen in a cold storage class: their bytes were not checked`, "Check what is there with --level presence; a restore with --thaw makes volumes readable.");
+  if (locks === null) return;
+  const first = locks.firstEndMs === null ? "" : `; the first lock ends ${formatLocalTime(locks.firstEndMs)}`;
+  if (lockFaults(locks) === 0) return terminal.status(`region "${name}": ${locks.objects} objects are locked${first}`);
+  const parts = [[locks.none, "have no lock"], [locks.over, "have one that is over"], [locks.short, "have one that is about to end"], [locks.weak, "are locked in governance mode only"]] as const;
+  const what = parts.flatMap(([count, text]) => (count === 0 ? [] : [`${count} ${text}`])).join(", ");
+  terminal.warn(`region "${name}": of ${locks.objects} objects that the newest archive needs, ${what}${first}`, "A backup renews locks, and stores again what it cannot lock: run `coldkeep backup -v`.");
 }
 
 function tellFaults(terminal: Terminal, { id, faults }: ArchiveReport): void {
@@ -106,6 +122,7 @@ function conclude(terminal: Terminal, report: VerifyReport): void {
     return terminal.warn(message, "Run `coldkeep repair --kit FILE` with the operator's kit: it copies what can be copied and records what is lost, so that the next backup stores anew what still lies on the host.");
   }
   if (report.uncertain.length > 0) return terminal.warn("not every object is right in a region that answered", "Run again when all regions answer.");
+  if (states.every((state) => state === "sound")) return;
   if (!states.includes("damaged") && !states.includes("behind")) return terminal.warn("a region could not be checked", "Run again when it answers.");
   const from = report.repairableFrom.map((name) => `"${name}"`).join(", ");
   const where = from === "" ? "Each object is right in one region or another" : `Region ${from} holds all of it right`;

@@ -9,6 +9,7 @@ import { parseSignerLine, type PinnedSigner, REGION_NAME } from "../format/kit.t
 import { isHostLabel } from "../format/object-key.ts";
 import { VAULT_ID } from "../format/vault-marker.ts";
 import { requiredCopies } from "../policy/copies.ts";
+import type { LockRule } from "../policy/lock.ts";
 import { compileExcludes } from "../policy/exclude.ts";
 import type { SafetyRules } from "../policy/safety.ts";
 import { CALENDAR_FORM, parseCalendar } from "../policy/schedule/calendar.ts";
@@ -26,6 +27,10 @@ export type RegionConfig = {
   deadlineMs: number;
   /** What all requests to the region share, bytes per second; a direction without a limit is not there. */
   bandwidth: { up?: number | undefined; down?: number | undefined };
+  /** Retention of every object that is put there. */
+  lock: LockRule | null;
+  /** Storage class of volumes; everything else has the bucket's own. */
+  storageClass: string | null;
 };
 
 export type SourceConfig = {
@@ -142,6 +147,15 @@ const Bandwidth = z
   .prefault({})
   .describe("The most that all requests to the region move in a second, each way. A size like 20MiB, from 16 KiB, or `up` and `down`. Default: no limit.");
 
+const LOCK_DAYS_MAX = 36_500;
+
+const LockKeys = z.strictObject({
+  mode: z.enum(["governance", "compliance"]).describe("governance: whoever has the right to may still delete; compliance: nobody may, not the account's owner either."),
+  days: z.int().min(1).max(LOCK_DAYS_MAX).describe(`How long each object is locked from when it is put, 1 to ${LOCK_DAYS_MAX}; renewed for what archives need before half of it is over.`),
+});
+
+const STORAGE_CLASS = /^[A-Za-z0-9_-]{1,64}$/;
+
 const RegionKeys = z.strictObject({
   name: z
     .string()
@@ -151,9 +165,27 @@ const RegionKeys = z.strictObject({
   retry: duration(DEFAULTS.retry, "How long failing requests to the region are tried again."),
   deadline: duration(DEFAULTS.deadline, "When a run stops waiting for the region."),
   bandwidth: Bandwidth,
+  lock: LockKeys.optional().describe("Object Lock for everything put there; the bucket must have been made with it. Default: none."),
+  storageClass: z
+    .string()
+    .regex(STORAGE_CLASS, { error: "is not a storage class: letters, digits, hyphens and underscores" })
+    .optional()
+    .describe("Storage class of volumes; manifests and catalogs stay in the bucket's own. Default: the bucket's own."),
 });
 
-const Region = RegionKeys.transform(({ retry, deadline, ...same }): RegionConfig => ({ ...same, retryMs: retry, deadlineMs: deadline }));
+/** Keys that only a bucket can have. */
+const BUCKET_KEYS = ["lock", "storageClass"] as const;
+
+const Region = RegionKeys.transform(({ retry, deadline, lock, storageClass, ...same }, context): RegionConfig => {
+  for (const key of BUCKET_KEYS) {
+    if ((key === "lock" ? lock : storageClass) === undefined || !same.url.startsWith("file://")) continue;
+    context.addIssue({ code: "custom", path: [key], message: `needs a bucket, and ${same.url} is a directory`, params: { hint: `Take \`${key}\` out of the region, or use an s3:// URL.` } });
+  }
+  if (storageClass !== undefined && /[?&]storage-class=/.test(same.url)) {
+    context.addIssue({ code: "custom", path: ["storageClass"], message: "stands here and as storage-class in the region's URL", params: { hint: "Take it out of the URL." } });
+  }
+  return { ...same, retryMs: retry, deadlineMs: deadline, lock: lock ?? null, storageClass: storageClass ?? null };
+});
 
 const SourceKeys = z.strictObject({
   path: path.describe("Absolute path of a directory or file."),
@@ -271,7 +303,7 @@ export const ConfigSchema = ConfigKeys.transform((value, context): Config => {
 
 /** The keys that may stand in the map at a path of the configuration. */
 export function knownKeys(path: readonly PropertyKey[]): string[] {
-  if (path[0] === "regions") return Object.keys(path[2] === "bandwidth" ? BandwidthKeys.shape : RegionKeys.shape);
+  if (path[0] === "regions") return Object.keys((path[2] === "bandwidth" ? BandwidthKeys : path[2] === "lock" ? LockKeys : RegionKeys).shape);
   if (path[0] === "schedule") return Object.keys(path[1] === "verify" ? ScheduledVerifyKeys.shape : ScheduleKeys.shape);
   if (path[0] === "sources") return Object.keys(SourceKeys.shape);
   if (path[0] === "retention") return RETENTION_KEYS;

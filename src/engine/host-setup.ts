@@ -24,7 +24,7 @@ export function readHostSetup(loaded: LoadedConfig): HostSetup {
 }
 
 export function regionSpecs(loaded: LoadedConfig): RegionSpec[] {
-  return loaded.config.regions.map(({ name, url, retryMs, deadlineMs, bandwidth }) => ({ name, url, retryMs, deadlineMs, bandwidth }));
+  return loaded.config.regions.map(({ lock, storageClass, ...spec }) => ({ ...spec, keeping: { lock, storageClass } }));
 }
 
 /** Promise 2: refuses to back up where an identity of one of the recipients lies about. Throws E_REFUSED. */

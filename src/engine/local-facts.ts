@@ -1,11 +1,13 @@
 /** What only the host itself knows of how it stands: the history of its runs, and when the next one starts. */
 import type { LoadedConfig } from "../config/load.ts";
 import { EXIT } from "../errors.ts";
+import type { RememberedLocks } from "../policy/lock.ts";
 import type { Facts } from "../policy/readiness.ts";
 import { RunHistory } from "../state/run-history.ts";
+import { RunState } from "../state/run-state.ts";
 import { nextBackup } from "./next-run.ts";
 
-export type LocalFacts = Pick<Facts, "verifiedAtMs" | "drilledAtMs" | "failure"> & {
+export type LocalFacts = Pick<Facts, "verifiedAtMs" | "drilledAtMs" | "failure" | "locks"> & {
   /** Level of verify → when it last found everything sound, ms. */
   verified: Record<string, number>;
   /** When the next backup starts by itself, ms; null where none is scheduled, undefined where nobody here would know. */
@@ -13,7 +15,7 @@ export type LocalFacts = Pick<Facts, "verifiedAtMs" | "drilledAtMs" | "failure">
 };
 
 /** For who reads with a kit, somewhere else. */
-export const NOTHING_LOCAL: LocalFacts = { verifiedAtMs: undefined, drilledAtMs: undefined, failure: null, verified: {}, nextRunMs: undefined };
+export const NOTHING_LOCAL: LocalFacts = { verifiedAtMs: undefined, drilledAtMs: undefined, failure: null, locks: [], verified: {}, nextRunMs: undefined };
 
 const LEVELS = ["presence", "checksum", "content"];
 /** Levels that read what is stored. */
@@ -27,6 +29,24 @@ function failureOf(history: RunHistory): LocalFacts["failure"] {
   const { exitStatus, error, finishedAtMs } = last.end;
   const madeArchive = exitStatus === EXIT.done || exitStatus === EXIT.partial || exitStatus === EXIT.threshold;
   return madeArchive ? null : { atMs: finishedAtMs, message: error?.message ?? `exit ${exitStatus}` };
+}
+
+/** What the state knows of the locks on what the newest archive needs. */
+function rememberedLocks({ config }: LoadedConfig): RememberedLocks[] {
+  const asking = config.regions.flatMap(({ name, lock }) => (lock === null ? [] : [{ name, rule: lock }]));
+  if (asking.length === 0) return [];
+  const state = new RunState(config.state);
+  try {
+    const newest = state.latest()?.id;
+    const ids = [...state.objects().values()].flatMap(({ id, archive }) => (archive !== undefined && archive === newest ? [id] : []));
+    return asking.map(({ name, rule }) => {
+      const known = state.locks(name);
+      const ends = ids.flatMap((id) => known.get(id) ?? []);
+      return { region: name, firstEndMs: ends.length === 0 ? null : Math.min(...ends), objects: ids.length, unknown: ids.length - ends.length, rule };
+    });
+  } finally {
+    state.close();
+  }
 }
 
 /** Throws E_DISK where the history cannot be read. */
@@ -43,6 +63,7 @@ export function readLocalFacts(loaded: LoadedConfig, program: readonly string[],
       verifiedAtMs: thorough.length === 0 ? null : Math.max(...thorough),
       drilledAtMs: history.lastSuccess("drill")?.end?.finishedAtMs ?? null,
       failure: failureOf(history),
+      locks: rememberedLocks(loaded),
       nextRunMs: nextRun(loaded, program, nowMs),
     };
   } finally {

@@ -42,6 +42,8 @@ export class ObjectSource {
   readonly #signal: AbortSignal | undefined;
   /** Object and region pairs found bad: named once, and asked last for what other regions do not have right either. */
   readonly #bad = new Set<string>();
+  /** Object and region pairs that have to be thawed first: asked last, and no fault. */
+  readonly #frozen = new Set<string>();
   /** Regions that could not be asked: named once. */
   readonly #silent = new Set<string>();
   /** `region id` → the version to read in place of what the key holds, null where there is none. */
@@ -124,7 +126,8 @@ export class ObjectSource {
   #order(object: ListedObject, { first = 0, except }: RangeOptions): Region[] {
     const turned = [...this.#regions.slice(first % this.#regions.length), ...this.#regions.slice(0, first % this.#regions.length)];
     const asked = turned.filter(({ name }) => except?.has(name) !== true);
-    return [...asked.filter(({ name }) => !this.#isBad(name, object)), ...asked.filter(({ name }) => this.#isBad(name, object))];
+    const rank = ({ name }: Region): number => (this.#isBad(name, object) ? 2 : this.#frozen.has(`${name} ${object.id}`) ? 1 : 0);
+    return asked.toSorted((a, b) => rank(a) - rank(b));
   }
 
   async #fromAny<T>(object: ListedObject, options: RangeOptions, fetch: Fetching<T>): Promise<T> {
@@ -209,6 +212,11 @@ export class ObjectSource {
     if (bad.length === 0) return;
     this.#told.add(object.id);
     this.#emit({ kind: "warning", message: `${object.kind} ${object.id} is bad in region ${bad.join(", ")} and taken from region "${region.name}"` });
+  }
+
+  /** The region has it in a class that must be thawed before reading. */
+  noteFrozen(regionName: string, { id }: ListedObject): void {
+    this.#frozen.add(`${regionName} ${id}`);
   }
 
   /** The bytes a region gave turned out wrong. Resolves to whether it may be asked for them again: a version that was hidden is right. */

@@ -104,6 +104,7 @@ export class RegionCheck {
     if (this.#ground.signal.aborted) throw error;
     if (isAway(tally, error)) tally.noteUnreachable(messageOf(error));
     else if (!(error instanceof StoreError)) throw error;
+    else if (error.fault === "frozen") tally.noteFrozen(task.object);
     else return this.#checkVersions(task, () => (error.fault === "missing" ? tally.noteMissing(task.object) : tally.noteWrong(task.object, describeFault(error), 0)));
     return null;
   }
@@ -125,6 +126,8 @@ export class RegionCheck {
     } catch (error) {
       if (signal.aborted || !(error instanceof StoreError)) throw error;
       if (isAway(tally, error)) tally.noteUnreachable(messageOf(error));
+      // Of an older version that is frozen the size is known to be right, as where presence alone is looked up.
+      else if (error.fault === "frozen") tally.noteHidden(object, 0);
       else noteFault();
     }
     return null;

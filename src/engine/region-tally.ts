@@ -2,6 +2,7 @@
 import type { ListedObject } from "../format/manifest.ts";
 import { objectKey } from "../format/object-key.ts";
 import type { Region } from "./region.ts";
+import type { LockReport } from "./verify/lock-check.ts";
 import type { RegionProblem, RegionReport } from "./verify/report.ts";
 
 /** Tells objects apart, also if two manifests gave one id to different bytes. */
@@ -24,6 +25,8 @@ export class RegionTally {
   #bytes = 0;
   /** Whether an archive whose manifest is here needs an object: without one the region is only behind. */
   #isExpected: (name: string) => boolean = () => true;
+  #frozen = 0;
+  #locks: LockReport | null = null;
   #isDamaged = false;
   #isBehind = false;
   #reason: string | undefined;
@@ -66,6 +69,16 @@ export class RegionTally {
     if (!this.#right.has(name)) this.#objects++;
     this.#right.add(name);
     this.#bytes += bytes;
+  }
+
+  /** It is there, and its bytes cannot be read before it was thawed: as much is known of it as of one whose presence was looked up. */
+  noteFrozen(object: ListedObject): void {
+    if (!this.#right.has(objectName(object))) this.#frozen++;
+    this.noteRight(object, 0);
+  }
+
+  noteLocks(locks: LockReport | null): void {
+    this.#locks = locks;
   }
 
   noteWrong(object: ListedObject, what: string, bytes: number): void {
@@ -125,6 +138,6 @@ export class RegionTally {
   report(): RegionReport {
     const state = this.#reason !== undefined ? "unreachable" : this.#isDamaged ? "damaged" : this.#isBehind ? "behind" : "sound";
     const problems = this.problems.toSorted((a, b) => (a.key < b.key ? -1 : 1));
-    return { state, objectsChecked: this.objectsChecked, bytesChecked: this.#bytes, problems, ...(this.#reason !== undefined && { reason: this.#reason }) };
+    return { state, objectsChecked: this.objectsChecked, bytesChecked: this.#bytes, problems, frozen: this.#frozen, locks: this.#locks, ...(this.#reason !== undefined && { reason: this.#reason }) };
   }
 }

@@ -2,8 +2,9 @@
 import { ColdkeepError, messageOf } from "../errors.ts";
 import { MARKER_BYTES_MAX, parseVaultMarker } from "../format/vault-marker.ts";
 import { VAULT_MARKER_KEY } from "../format/object-key.ts";
+import type { LockRule } from "../policy/lock.ts";
 import type { S3Keys } from "../storage/credentials.ts";
-import { StoreError } from "../storage/object-store.ts";
+import { type Keeping, StoreError } from "../storage/object-store.ts";
 import { openStore } from "../storage/open-store.ts";
 import type { Bandwidth } from "../storage/pacer.ts";
 import { retryingStore, type RetryingStore } from "../storage/retrying-store.ts";
@@ -15,6 +16,8 @@ export type Region = {
   url: string;
   /** When the run stops waiting for it, ms since 1970. */
   deadlineMs: number;
+  /** What its configuration asks for; null for none, and for readers without one. */
+  lock: LockRule | null;
   store: RetryingStore;
 };
 
@@ -27,6 +30,7 @@ export type RegionSpec = {
   deadlineMs: number;
   /** What all its requests share, bytes per second. */
   bandwidth?: Bandwidth;
+  keeping?: Keeping;
   /** Keys of a kit, for a machine that has none for the region. */
   keys?: S3Keys | undefined;
 };
@@ -42,15 +46,15 @@ export function readerSpec(name: string, url: string, keys?: S3Keys): RegionSpec
 /** Opens the stores; nothing is asked of them yet. Throws E_URL, E_CREDENTIALS. */
 export async function openRegions(specs: readonly RegionSpec[], emit: Emit): Promise<Region[]> {
   return Promise.all(
-    specs.map(async ({ name, url, retryMs, deadlineMs: limitMs, bandwidth, keys }) => {
+    specs.map(async ({ name, url, retryMs, deadlineMs: limitMs, bandwidth, keeping, keys }) => {
       const deadlineMs = Date.now() + limitMs;
-      const store = retryingStore(await openStore(name, url, bandwidth, keys), {
+      const store = retryingStore(await openStore(name, url, bandwidth, keys, keeping), {
         name,
         budgetMs: retryMs,
         deadlineMs,
         onRetry: ({ error, waitMs }) => emit({ kind: "detail", message: `${messageOf(error)}; trying again in ${formatDuration(waitMs)}` }),
       });
-      return { name, url, deadlineMs, store };
+      return { name, url, deadlineMs, lock: keeping?.lock ?? null, store };
     }),
   );
 }

@@ -9,6 +9,7 @@ import { eachOf } from "./manifests.ts";
 import type { OpenVault } from "./open-vault.ts";
 import { scanCatalogs } from "./verify/catalogs.ts";
 import type { Checkers } from "./verify/checker-pool.ts";
+import { checkLocks } from "./verify/lock-check.ts";
 import { describeLost, findDoubtful, uncertainProblems, type Doubtful } from "./verify/lost.ts";
 import { pieceListPath } from "./verify/piece-list.ts";
 import { checkPresence, RegionCheck, withCheckers, type CheckGround, type ContentResult, type ObjectTask } from "./region-check.ts";
@@ -64,6 +65,9 @@ class Verification {
     const objects = this.#checked.map(({ object }) => object);
     if (level === "presence") await Promise.all(this.#tallies.map((tally) => checkPresence(tally, objects, this.#host, signal)));
     else await this.#withPool((pool) => this.#checkBytes(pool));
+    // Older archives may outlive their locks; what the newest needs is renewed by every run.
+    const ofNewest = this.#checked.flatMap(({ object, archives }) => (archives.includes(0) ? [object] : []));
+    await Promise.all(this.#tallies.map(async (tally) => tally.noteLocks(await checkLocks(tally, ofNewest, this.#host, signal))));
     return this.#report(startedAtMs);
   }
 

@@ -1,6 +1,7 @@
 /** Whether a host could be restored tonight, and how much it would lose: what is known of its archives against its objectives. */
 import { formatDuration } from "../units.ts";
 import { SKEW_LOW_MS } from "./clock.ts";
+import { lockAlarmMs, type RememberedLocks } from "./lock.ts";
 
 export type Objectives = {
   /** The most that may be lost: age of the newest archive, ms. */
@@ -43,6 +44,8 @@ export type Facts = {
   drilledAtMs: number | null | undefined;
   /** The last backup on this machine, where it failed after the newest archive. */
   failure: { atMs: number; message: string } | null;
+  /** By region that asks for locks. */
+  locks: readonly RememberedLocks[];
 };
 
 const CLOCK_SLACK_MS = 10 * 60_000;
@@ -88,6 +91,16 @@ function clockFindings({ skews }: Facts): Finding[] {
     .map(({ region, offMs }) => ({ severity: "warn", message: `this machine's clock is ${formatDuration(Math.abs(offMs))} ${offMs < 0 ? "behind" : "ahead of"} that of region ${region}`, hint: "Set the clock, and keep it with NTP." }));
 }
 
+/** Locks that no backup renewed in time. */
+function lockFindings({ nowMs, locks }: Facts): Finding[] {
+  return locks.flatMap(({ region, firstEndMs, rule }): Finding[] => {
+    if (firstEndMs === null || firstEndMs - nowMs >= lockAlarmMs(rule)) return [];
+    const leftMs = firstEndMs - nowMs;
+    const when = leftMs > 0 ? `ends in ${formatDuration(leftMs)}` : firstEndMs === 0 ? "is missing" : `ended ${formatDuration(-leftMs)} ago`;
+    return [{ severity: leftMs > 0 ? "warn" : "critical", message: `region ${region}: the first lock of what the newest archive needs ${when}, as far as this host remembers`, hint: "A backup renews locks: run `coldkeep backup -v`, then `coldkeep verify --level presence`, which asks the region." }];
+  });
+}
+
 function overdue(what: string, atMs: number | null | undefined, everyMs: number | null, nowMs: number, verb: string): Finding[] {
   if (everyMs === null || atMs === undefined || (atMs !== null && nowMs - atMs <= everyMs)) return [];
   const since = atMs === null ? `never ${what}` : `last ${what} ${formatDuration(nowMs - atMs)} ago`;
@@ -103,6 +116,7 @@ export function findingsOf(facts: Facts, objectives: Objectives): Finding[] {
     ...(mix === null ? [] : [{ severity: "warn" as const, message: mix, hint: "Run `coldkeep repair`: it copies between the regions what each lacks." }]),
     ...newestFindings(facts),
     ...clockFindings(facts),
+    ...(retired ? [] : lockFindings(facts)),
     ...(failure === null || retired ? [] : [{ severity: "warn" as const, message: `the last backup failed: ${failure.message}`, hint: "Run `coldkeep backup -v`." }]),
     ...(retired ? [] : overdue("verified", facts.verifiedAtMs, objectives.verifyEveryMs, nowMs, "coldkeep verify")),
     ...(retired ? [] : overdue("drilled", facts.drilledAtMs, objectives.drillEveryMs, nowMs, "coldkeep drill")),

@@ -21,6 +21,7 @@ export type Intent = { id: string; sha256: string };
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS object (id TEXT PRIMARY KEY, line TEXT NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS receipt (region TEXT NOT NULL, id TEXT NOT NULL, PRIMARY KEY (region, id)) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS locked (region TEXT NOT NULL, id TEXT NOT NULL, until_ms INTEGER NOT NULL, PRIMARY KEY (region, id)) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;`;
 
 /** The newest archive this host committed. */
@@ -70,6 +71,7 @@ export class RunState {
       for (const id of ids) {
         this.#database.statement("DELETE FROM object WHERE id = ?").run(id);
         this.#database.statement("DELETE FROM receipt WHERE id = ?").run(id);
+        this.#database.statement("DELETE FROM locked WHERE id = ?").run(id);
       }
     });
   }
@@ -82,6 +84,17 @@ export class RunState {
   receipts(region: string): Set<string> {
     const rows = this.#database.run(() => this.#database.statement("SELECT id FROM receipt WHERE region = ?").all(region));
     return new Set(rows.map((row) => String(row["id"])));
+  }
+
+  /** `untilMs`: when the lock of an object in a region ends, ms since 1970; 0 where it has none. */
+  noteLock(region: string, id: string, untilMs: number): void {
+    this.#database.run(() => this.#database.statement("INSERT OR REPLACE INTO locked VALUES (?, ?, ?)").run(region, id, untilMs));
+  }
+
+  /** When the locks of objects in a region end, as last seen, by id. Rows carry no check: whoever relies on one knows how far off it can be. */
+  locks(region: string): Map<string, number> {
+    const rows = this.#database.run(() => this.#database.statement("SELECT id, until_ms FROM locked WHERE region = ?").all(region));
+    return new Map(rows.map((row) => [String(row["id"]), Number(row["until_ms"])]));
   }
 
   /** Before the first manifest of an archive is put. */
@@ -116,7 +129,7 @@ export class RunState {
 
   clear(): void {
     this.#database.transaction(() => {
-      for (const table of ["object", "receipt", "fact"]) this.#database.statement(`DELETE FROM ${table}`).run();
+      for (const table of ["object", "receipt", "locked", "fact"]) this.#database.statement(`DELETE FROM ${table}`).run();
     });
   }
 

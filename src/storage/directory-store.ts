@@ -10,10 +10,12 @@ import { listDirectory } from "./directory-list.ts";
 import { checkInterrupted } from "./interrupted.ts";
 import {
   type Erasure,
+  type FoundObject,
   type GetOptions,
   type ObjectBody,
   type ObjectStore,
   type OpenedObject,
+  type Protection,
   type PutOptions,
   StoreError,
   type StoredObject,
@@ -107,7 +109,7 @@ class DirectoryStore implements ObjectStore {
     });
   }
 
-  async head(key: string, signal?: AbortSignal): Promise<StoredObject | null> {
+  async head(key: string, signal?: AbortSignal): Promise<FoundObject | null> {
     const doing = `look-up of ${key} in ${this.location}`;
     checkInterrupted(signal, doing);
     try {
@@ -115,12 +117,25 @@ class DirectoryStore implements ObjectStore {
         const status = await lstat(`${folder.path}/${name}`);
         if (status.isDirectory()) return null;
         if (!status.isFile()) throw new StoreError("misused", `${doing}: it is not a regular file`);
-        return { key, sizeBytes: status.size, modifiedMs: Math.floor(status.mtimeMs) };
+        return { key, sizeBytes: status.size, modifiedMs: Math.floor(status.mtimeMs), lock: null, access: "readable" };
       });
     } catch (error) {
       if (error instanceof StoreError && error.fault === "missing") return null;
       throw error;
     }
+  }
+
+  async extendLock(key: string): Promise<void> {
+    throw new StoreError("misused", `lock of ${key} in ${this.location}: a directory cannot lock what it holds`, { hint: "Take `lock` out of this region." });
+  }
+
+  async thaw(key: string): Promise<void> {
+    checkStoreKey(key, this.location);
+    // Nothing is frozen here.
+  }
+
+  async protection(): Promise<Protection> {
+    return { versions: false, locks: false };
   }
 
   list(prefix: string, signal?: AbortSignal, after?: string): AsyncIterable<StoredObject> {

@@ -3,6 +3,7 @@
  * behaviour is added by decorators over the same interface. `test/storage/conformance.ts` is the contract as a suite.
  */
 import { ColdkeepError, type ErrorDetails } from "../errors.ts";
+import type { LockRule, ObjectLock } from "../policy/lock.ts";
 
 export type StoredObject = {
   /** The key below the store's prefix, with `/` between its parts. */
@@ -10,6 +11,8 @@ export type StoredObject = {
   sizeBytes: number;
   /** When the store says the object was written, ms since the epoch, by the store's own clock. */
   modifiedMs: number;
+  /** The store's name for it; absent where the store names none. */
+  storageClass?: string | undefined;
 };
 
 /** One of the versions a store keeps of a key. */
@@ -21,6 +24,27 @@ export type StoredVersion = {
   modifiedMs: number;
   isDeleteMarker: boolean;
 };
+
+/** What is known of an object that was asked for by name. */
+export type FoundObject = StoredObject & {
+  /** Null for none, and where the credentials may not see it. */
+  lock: ObjectLock | null;
+  /** Whether it can be read: `frozen` ones have to be thawed first, and `thawing` takes hours. */
+  access: "readable" | "frozen" | "thawing";
+};
+
+/** What a region gives to everything that is put into it. */
+export type Keeping = {
+  /** Retention of every object. */
+  lock?: LockRule | null | undefined;
+  /** Storage class of volumes alone: what is read at every run must not lie in a cold one. */
+  storageClass?: string | null | undefined;
+};
+
+export type ThawTier = "bulk" | "standard";
+
+/** How a place protects what it holds; `versions` and `locks` say whether it can. */
+export type Protection = { versions: boolean; locks: boolean };
 
 /** What a PUT sends: bytes in memory, or a file whose whole content is sent. */
 export type ObjectBody = Uint8Array | { path: string; sizeBytes: number };
@@ -49,7 +73,7 @@ export type OpenedObject = {
 };
 
 /** Why a store refused or failed. `transient`, and in most cases `unreachable`, are worth a retry. */
-export type StoreFault = "missing" | "denied" | "unreachable" | "transient" | "full" | "corrupt" | "misused";
+export type StoreFault = "missing" | "frozen" | "denied" | "unreachable" | "transient" | "full" | "corrupt" | "misused";
 
 /** A failed store operation. The message names the operation, the key and the store's location. */
 export class StoreError extends ColdkeepError {
@@ -91,8 +115,20 @@ export interface ObjectStore {
   /** Opens an object for reading. Throws StoreError, `missing` when there is none. */
   get(key: string, options?: GetOptions): Promise<OpenedObject>;
 
-  /** Size and time of one object, or null when there is none. Throws StoreError. */
-  head(key: string, signal?: AbortSignal): Promise<StoredObject | null>;
+  /** What is known of one object, or null when there is none. Throws StoreError. */
+  head(key: string, signal?: AbortSignal): Promise<FoundObject | null>;
+
+  /** Locks an object, or its lock for longer. Throws StoreError: `denied`, `misused` where the place knows no locks or the lock would be weaker. */
+  extendLock(key: string, lock: ObjectLock, signal?: AbortSignal): Promise<void>;
+
+  /**
+   * Asks for a readable copy of a frozen object, for so many days. Resolves also where one was asked for before; whether it
+   * is there yet, `head` tells. Throws StoreError.
+   */
+  thaw(key: string, tier: ThawTier, days: number, signal?: AbortSignal): Promise<void>;
+
+  /** How the place protects what it holds. Throws StoreError. */
+  protection(signal?: AbortSignal): Promise<Protection>;
 
   /**
    * All objects whose key starts with `prefix`: by the bytes of their keys in every store known, which callers do not

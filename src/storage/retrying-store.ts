@@ -6,16 +6,20 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ColdkeepError } from "../errors.ts";
 import { formatDuration } from "../units.ts";
 import { checkInterrupted, interruptedError } from "./interrupted.ts";
+import type { ObjectLock } from "../policy/lock.ts";
 import {
   type Erasure,
+  type FoundObject,
   type GetOptions,
   type ObjectBody,
   type ObjectStore,
   type OpenedObject,
+  type Protection,
   type PutOptions,
   StoreError,
   type StoredObject,
   type StoredVersion,
+  type ThawTier,
 } from "./object-store.ts";
 import { backoffMs, RetryBudget } from "./retry-budget.ts";
 import { type Fetch, PartialFetch } from "./partial-fetch.ts";
@@ -101,8 +105,20 @@ class BudgetedStore implements RetryingStore {
     return { sizeBytes: opened.sizeBytes, body: this.#namedBody(opened.body, doing, options.signal) };
   }
 
-  head(key: string, signal?: AbortSignal): Promise<StoredObject | null> {
+  head(key: string, signal?: AbortSignal): Promise<FoundObject | null> {
     return this.#repeat(`look-up of ${key}`, signal, (inner) => this.#store.head(key, inner));
+  }
+
+  extendLock(key: string, lock: ObjectLock, signal?: AbortSignal): Promise<void> {
+    return this.#repeat(`lock of ${key}`, signal, (inner) => this.#store.extendLock(key, lock, inner));
+  }
+
+  thaw(key: string, tier: ThawTier, days: number, signal?: AbortSignal): Promise<void> {
+    return this.#repeat(`thaw of ${key}`, signal, (inner) => this.#store.thaw(key, tier, days, inner));
+  }
+
+  protection(signal?: AbortSignal): Promise<Protection> {
+    return this.#repeat("asking for versioning and Object Lock", signal, (inner) => this.#store.protection(inner));
   }
 
   /** Goes on behind the last key after a break, as long as the store lists in order; else a listing could lose keys. */

@@ -43,9 +43,9 @@ const MEANING_BY_CODE: Readonly<Record<string, Meaning>> = {
     hint: "Correct or remove storage-class in the region's URL.",
   },
   InvalidObjectState: {
-    fault: "misused",
+    fault: "frozen",
     reason: "the object lies in a cold storage class and must be thawed before it can be read",
-    hint: "Read it from another region, or have the store restore a copy of it first.",
+    hint: "Restore with --thaw bulk or --thaw standard, or read it from another region.",
   },
   QuotaExceeded: { fault: "full", reason: "the quota is used up", hint: "Raise the quota, or let prune remove expired archives." },
   EntityTooLarge: { fault: "misused", reason: "the object is larger than the store allows", hint: "Choose a smaller volumeSize." },

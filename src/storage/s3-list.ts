@@ -44,7 +44,7 @@ async function askPage({ ask, fail, doing }: BucketListing, token: string | unde
 }
 
 function* objectsOf(page: ListObjectsV2CommandOutput, { base, prefix, after }: BucketListing): Generator<StoredObject> {
-  for (const { Key, Size, LastModified } of page.Contents ?? []) {
+  for (const { Key, Size, LastModified, StorageClass } of page.Contents ?? []) {
     if (Key === undefined) continue;
     const whole = page.EncodingType === "url" ? decodeListedKey(Key) : Key;
     // Some stores ignore parts of the request; what was not asked for is not handed on.
@@ -52,7 +52,7 @@ function* objectsOf(page: ListObjectsV2CommandOutput, { base, prefix, after }: B
     const key = whole.slice(base.length);
     if (after !== undefined && compareKeys(key, after) <= 0) continue;
     const modifiedMs = LastModified?.getTime() ?? 0;
-    yield { key, sizeBytes: Size ?? 0, modifiedMs: Number.isNaN(modifiedMs) ? 0 : modifiedMs };
+    yield { key, sizeBytes: Size ?? 0, modifiedMs: Number.isNaN(modifiedMs) ? 0 : modifiedMs, ...(StorageClass !== undefined && { storageClass: StorageClass }) };
   }
 }
 

@@ -3,24 +3,30 @@ import type { ReadStream } from "node:fs";
 import { open } from "node:fs/promises";
 import type { PutObjectCommand, PutObjectCommandInput, S3Client } from "@aws-sdk/client-s3";
 import { messageOf } from "../errors.ts";
+import type { ObjectLock } from "../policy/lock.ts";
 import type { S3Credentials } from "./credentials.ts";
 import { checkInterrupted } from "./interrupted.ts";
 import {
   type Erasure,
+  type FoundObject,
   type GetOptions,
+  type Keeping,
   type ObjectBody,
   type ObjectStore,
   type OpenedObject,
+  type Protection,
   type PutOptions,
   StoreError,
   type StoredObject,
   type StoredVersion,
+  type ThawTier,
 } from "./object-store.ts";
 import type { Pacers } from "./pacer.ts";
 import { formatLocation, type S3Url } from "./region-url.ts";
 import { openBody, sizeWithoutBytes } from "./s3-body.ts";
 import { type AnswerDate, type OpenedClient, openS3Client, type S3Sdk, type S3Timeouts } from "./s3-client.ts";
 import { isNotImplemented, isSkew, isTaken, type S3Call, s3Error, statusOf } from "./s3-errors.ts";
+import { askThaw, bucketProtection, explainLock, foundObject, type KeepingTarget, lockInput, putRetention } from "./s3-keeping.ts";
 import { listBucket } from "./s3-list.ts";
 import { eraseKey, readableVersions, type VersionedKey } from "./s3-versions.ts";
 import { checkStoreKey } from "./store-key.ts";
@@ -30,10 +36,11 @@ const VOLUME_KEY = /(^|\/)volumes\//;
 
 /**
  * Opens an S3 region; nothing is sent before the first call. Loads the SDK.
- * Throws E_URL for a `ca` file that cannot be read. `timeouts` in ms; `pacers` limit bodies, not the rest of a request.
+ * Throws E_URL for a `ca` file that cannot be read. `timeouts` in ms; `pacers` limit bodies, not the rest of a request;
+ * `keeping` is what every put asks for, its storage class instead of the URL's.
  */
-export async function openS3Store(url: S3Url, credentials: S3Credentials, timeouts: Partial<S3Timeouts> = {}, pacers?: Pacers): Promise<ObjectStore> {
-  return new S3Store(url, await openS3Client(url, credentials, timeouts, pacers?.up), pacers?.down);
+export async function openS3Store(url: S3Url, credentials: S3Credentials, timeouts: Partial<S3Timeouts> = {}, pacers?: Pacers, keeping: Keeping = {}): Promise<ObjectStore> {
+  return new S3Store(url, await openS3Client(url, credentials, timeouts, pacers?.up), pacers?.down, keeping);
 }
 
 class S3Store implements ObjectStore {
@@ -43,6 +50,7 @@ class S3Store implements ObjectStore {
   readonly #client: S3Client;
   readonly #opened: OpenedClient;
   readonly #down: Pacers["down"];
+  readonly #keeping: Keeping;
   /** `prefix/`, or nothing. */
   readonly #base: string;
   /** The clock of the last answer that is one of a store: what stands in its place must not tell the time. */
@@ -50,7 +58,8 @@ class S3Store implements ObjectStore {
   /** Whether the store is still believed to know `If-None-Match`. */
   #conditional = true;
 
-  constructor(url: S3Url, opened: OpenedClient, down: Pacers["down"]) {
+  constructor(url: S3Url, opened: OpenedClient, down: Pacers["down"], keeping: Keeping) {
+    this.#keeping = keeping;
     this.location = formatLocation(url);
     this.#url = url;
     this.#opened = opened;
@@ -72,7 +81,8 @@ class S3Store implements ObjectStore {
         return this.put(key, body, options);
       }
       if (conditional && isTaken(error)) return "exists";
-      throw this.#error(error, call);
+      const failure = this.#error(error, call);
+      throw this.#keeping.lock ? explainLock(error, failure) : failure;
     }
   }
 
@@ -83,10 +93,12 @@ class S3Store implements ObjectStore {
       ContentLength: body instanceof Uint8Array ? body.length : body.sizeBytes,
       ContentType: "application/octet-stream",
       ...(conditional && { IfNoneMatch: "*" }),
+      ...lockInput(this.#keeping.lock, options.sha256),
     };
-    if (this.#url.storageClass !== undefined && VOLUME_KEY.test(key)) {
+    const storageClass = this.#keeping.storageClass ?? this.#url.storageClass;
+    if (storageClass !== undefined && VOLUME_KEY.test(key)) {
       // The SDK's type lists Amazon's classes; other stores have names of their own.
-      Object.assign(input, { StorageClass: this.#url.storageClass });
+      Object.assign(input, { StorageClass: storageClass });
     }
     const sent = body instanceof Uint8Array ? body : await openFile(body, call.doing);
     try {
@@ -134,14 +146,14 @@ class S3Store implements ObjectStore {
     return { sizeBytes: found.sizeBytes, body: noBytes() };
   }
 
-  async head(key: string, signal?: AbortSignal): Promise<StoredObject | null> {
+  async head(key: string, signal?: AbortSignal): Promise<FoundObject | null> {
     checkStoreKey(key, this.location);
     const call = this.#call(`look-up of ${key} in ${this.location}`, signal);
     try {
       const command = new this.#sdk.HeadObjectCommand({ Bucket: this.#url.bucket, Key: this.#base + key });
       const output = await this.#client.send(command, sendOptions(signal));
       if (output.ETag === undefined || output.ContentLength === undefined) throw this.#foreignAnswer(call);
-      return { key, sizeBytes: output.ContentLength, modifiedMs: output.LastModified?.getTime() ?? 0 };
+      return foundObject(key, output.ContentLength, output);
     } catch (error) {
       if (statusOf(error) === 404 && signal?.aborted !== true) return null;
       const failure = this.#error(error, call);
@@ -208,6 +220,24 @@ class S3Store implements ObjectStore {
     const call = this.#call(`${doing} of ${key} in ${this.location}`, signal);
     const fail = (error: unknown): Error => this.#error(error, call);
     return { sdk: this.#sdk, client: this.#client, bucket: this.#url.bucket, key: this.#base + key, doing: call.doing, fail, options: sendOptions(signal) };
+  }
+
+  async extendLock(key: string, lock: ObjectLock, signal?: AbortSignal): Promise<void> {
+    checkStoreKey(key, this.location);
+    return putRetention(this.#keepingTarget(key, this.#call(`lock of ${key} in ${this.location}`, signal)), lock);
+  }
+
+  async thaw(key: string, tier: ThawTier, days: number, signal?: AbortSignal): Promise<void> {
+    checkStoreKey(key, this.location);
+    return askThaw(this.#keepingTarget(key, this.#call(`thaw of ${key} in ${this.location}`, signal)), tier, days);
+  }
+
+  async protection(signal?: AbortSignal): Promise<Protection> {
+    return bucketProtection(this.#keepingTarget("", this.#call(`asking ${this.location} for versioning and Object Lock`, signal)));
+  }
+
+  #keepingTarget(key: string, call: S3Call): KeepingTarget {
+    return { sdk: this.#sdk, client: this.#client, bucket: this.#url.bucket, key: this.#base + key, fail: (error) => this.#error(error, call), options: sendOptions(call.signal) };
   }
 
   async nowMs(signal?: AbortSignal): Promise<number> {

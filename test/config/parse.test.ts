@@ -37,8 +37,8 @@ test("a configuration becomes a value in bytes and milliseconds, with defaults",
     vault: "00112233445566778899aabbccddeeff",
     host: "web1",
     regions: [
-      { name: "north", url: "s3://bucket/prefix", retryMs: 120_000, deadlineMs: 43_200_000, bandwidth: {} },
-      { name: "usb", url: "file:///mnt/usb", retryMs: 30_000, deadlineMs: 43_200_000, bandwidth: {} },
+      { name: "north", url: "s3://bucket/prefix", retryMs: 120_000, deadlineMs: 43_200_000, bandwidth: {}, lock: null, storageClass: null },
+      { name: "usb", url: "file:///mnt/usb", retryMs: 30_000, deadlineMs: 43_200_000, bandwidth: {}, lock: null, storageClass: null },
     ],
     copies: 1,
     recipients: [RECIPIENT],
@@ -71,6 +71,11 @@ test("a region's bandwidth is one size for both ways, or one for each", () => {
   expect(withLimit("{up: 5MiB, down: 1GiB}")).toEqual({ up: 5 * MIB, down: 1024 * MIB });
 });
 
+test("a bucket may have a lock and a storage class", () => {
+  const [bucket] = parseConfig(TEXT.replace("url: s3://bucket/prefix", "lock: {mode: governance, days: 36500}\n    storageClass: DEEP_ARCHIVE\n    url: s3://bucket/prefix"), "c.yaml").regions;
+  expect(bucket).toMatchObject({ lock: { mode: "governance", days: 36_500 }, storageClass: "DEEP_ARCHIVE" });
+});
+
 describe("every mistake is named at its line, column and key", () => {
   const cases: [string, string, RegExp, RegExp?][] = [
     ["a mistyped key", TEXT.replace("host:", "hots:"), /^c\.yaml:2:1: hots: is not a known key/, /Did you mean "host"\?/],
@@ -84,6 +89,12 @@ describe("every mistake is named at its line, column and key", () => {
     ["a mistyped direction", TEXT.replace("retry: 30s", "bandwidth: {donw: 1MiB}"), /^c\.yaml:6:53: regions\[1\]\.bandwidth\.donw: is not a known key/, /Did you mean "down"\?/],
     ["a bandwidth of one direction that is none", TEXT.replace("retry: 30s", "bandwidth: {up: much}"), /^c\.yaml:6:57: regions\[1\]\.bandwidth\.up: "much" is not a size/],
     ["a bandwidth that is a list", TEXT.replace("retry: 30s", "bandwidth: [1MiB]"), /^c\.yaml:6:52: regions\[1\]\.bandwidth: must be a size, or `up` and `down`/],
+    ["a lock of a directory", TEXT.replace("retry: 30s", "lock: {mode: compliance, days: 30}"), /regions\[1\]\.lock: needs a bucket, and file:\/\/\/mnt\/usb is a directory/, /Take `lock` out/],
+    ["a storage class of a directory", TEXT.replace("retry: 30s", "storageClass: GLACIER"), /regions\[1\]\.storageClass: needs a bucket/],
+    ["a storage class said twice", TEXT.replace("url: s3://bucket/prefix", "storageClass: GLACIER\n    url: s3://bucket/prefix?storage-class=GLACIER"), /regions\[0\]\.storageClass: stands here and as storage-class/],
+    ["a lock of no day", TEXT.replace("retry: 30s", "lock: {mode: compliance, days: 0}"), /regions\[1\]\.lock\.days: /],
+    ["a lock of too many days", TEXT.replace("retry: 30s", "lock: {mode: compliance, days: 36501}"), /regions\[1\]\.lock\.days: /],
+    ["a mistyped key of a lock", TEXT.replace("retry: 30s", "lock: {mode: compliance, dyas: 3}"), /regions\[1\]\.lock\.dyas: is not a known key/, /Did you mean "days"\?/],
     ["a duration without its unit", TEXT.replace("30s", "30"), /^c\.yaml:6:48: regions\[1\]\.retry: /],
     ["a vault id without quotes", TEXT.replace('"00112233445566778899aabbccddeeff"', "11112233445566778899001122334455"), /^c\.yaml:1:8: vault: must be text/, /quotes/],
     ["a relative source", TEXT.replace("/etc//ssh/", "etc"), /^c\.yaml:10:5: sources\[0\]: "etc" is not an absolute path/],

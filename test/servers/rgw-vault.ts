@@ -18,30 +18,30 @@ export function minioOf({ endpoint, accessKeyId, secretAccessKey, region }: S3En
 
 export class RgwVault {
   readonly rgw: Rgw;
-  readonly #bucket = `coldkeep-test-${randomBytes(5).toString("hex")}`;
+  readonly bucket = `coldkeep-test-${randomBytes(5).toString("hex")}`;
 
   private constructor(rgw: Rgw) {
     this.rgw = rgw;
   }
 
   /** Makes a bucket of its own in every region. */
-  static async create(rgw: Rgw): Promise<RgwVault> {
+  static async create(rgw: Rgw, { objectLock = false } = {}): Promise<RgwVault> {
     const vault = new RgwVault(rgw);
-    for (const endpoint of rgw.endpoints) await minioOf(endpoint).makeBucket(vault.#bucket);
+    for (const endpoint of rgw.endpoints) await minioOf(endpoint).makeBucket(vault.bucket, "", { ObjectLocking: objectLock });
     return vault;
   }
 
   /** From now on these regions, or all, keep versions of what is replaced or deleted. */
   async keepVersions(...indexes: number[]): Promise<void> {
     const endpoints = indexes.length === 0 ? this.rgw.endpoints : indexes.map((index) => this.#endpoint(index));
-    for (const endpoint of endpoints) await minioOf(endpoint).setBucketVersioning(this.#bucket, { Status: "Enabled" });
+    for (const endpoint of endpoints) await minioOf(endpoint).setBucketVersioning(this.bucket, { Status: "Enabled" });
   }
 
   /** Keys of all objects, versions and delete markers of a region, below `prefix` if one is given. */
-  async versions(index: number, prefix?: string): Promise<{ name: string; versionId?: string }[]> {
-    const found: { name: string; versionId?: string }[] = [];
-    const stream = minioOf(this.#endpoint(index)).listObjects(this.#bucket, prefix === undefined ? "" : `${prefix}/`, true, { IncludeVersion: true });
-    for await (const item of stream as AsyncIterable<{ name: string; versionId?: string }>) found.push({ name: item.name, ...(item.versionId !== undefined && { versionId: item.versionId }) });
+  async versions(index: number, prefix?: string): Promise<{ name: string; versionId: string }[]> {
+    const found: { name: string; versionId: string }[] = [];
+    const stream = minioOf(this.#endpoint(index)).listObjects(this.bucket, prefix === undefined ? "" : `${prefix}/`, true, { IncludeVersion: true });
+    for await (const { name, versionId = "null" } of stream as AsyncIterable<{ name: string; versionId?: string }>) found.push({ name, versionId });
     return found;
   }
 
@@ -49,7 +49,7 @@ export class RgwVault {
   regionArguments(prefix: string): string[] {
     return this.rgw.endpoints.flatMap(({ region, endpoint, ca }) => {
       const authority = ca === undefined ? "" : `&ca=${ca}`;
-      return ["--region", `${region}=s3://${this.#bucket}/${prefix}?endpoint=${endpoint}&aws-region=${region}${authority}`];
+      return ["--region", `${region}=s3://${this.bucket}/${prefix}?endpoint=${endpoint}&aws-region=${region}${authority}`];
     });
   }
 
@@ -67,7 +67,7 @@ export class RgwVault {
   /** Keys of the objects a region holds below `prefix`, with their sizes. */
   async list(index: number, prefix: string): Promise<Map<string, number>> {
     const found = new Map<string, number>();
-    const stream = minioOf(this.#endpoint(index)).listObjectsV2(this.#bucket, `${prefix}/`, true);
+    const stream = minioOf(this.#endpoint(index)).listObjectsV2(this.bucket, `${prefix}/`, true);
     for await (const { name, size } of stream as AsyncIterable<{ name: string; size: number }>) found.set(name, size);
     return found;
   }
@@ -78,18 +78,18 @@ export class RgwVault {
     for (const key of (await this.list(index, prefix)).keys()) {
       const path = join(folder, key.slice(prefix.length + 1));
       mkdirSync(dirname(path), { recursive: true });
-      await client.fGetObject(this.#bucket, key, path);
+      await client.fGetObject(this.bucket, key, path);
     }
   }
 
   /** Puts bytes under a key of a region, whatever is there. */
   async put(index: number, key: string, bytes: Buffer): Promise<void> {
-    await minioOf(this.#endpoint(index)).putObject(this.#bucket, key, bytes);
+    await minioOf(this.#endpoint(index)).putObject(this.bucket, key, bytes);
   }
 
   /** Deletes keys of a region; where it keeps versions that hides them. */
   async delete(index: number, keys: Iterable<string>): Promise<void> {
-    for (const key of keys) await minioOf(this.#endpoint(index)).removeObject(this.#bucket, key);
+    for (const key of keys) await minioOf(this.#endpoint(index)).removeObject(this.bucket, key);
   }
 
   /** Removes every bucket. */
@@ -97,9 +97,14 @@ export class RgwVault {
     for (const [index, endpoint] of this.rgw.endpoints.entries()) {
       const client = minioOf(endpoint);
       const found = await this.versions(index);
-      for (let at = 0; at < found.length; at += 500) await client.removeObjects(this.#bucket, found.slice(at, at + 500));
-      await client.removeBucket(this.#bucket);
+      for (let at = 0; at < found.length; at += 500) await client.removeObjects(this.bucket, found.slice(at, at + 500));
+      await client.removeBucket(this.bucket);
     }
+  }
+
+  /** Another S3 client with the keys that the host has. */
+  client(index: number): Client {
+    return minioOf(this.#endpoint(index));
   }
 
   #endpoint(index: number): S3Endpoint {

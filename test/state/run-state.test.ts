@@ -22,6 +22,8 @@ test("remembers objects, receipts, the intent and the latest archive between pro
     state.noteObjects([object("x"), object("y")]);
     state.noteReceipt("north", "x");
     state.noteReceipt("north", "x");
+    for (const id of ["x", "y"]) state.noteLock("north", id, 4_000_000_000_000);
+    state.noteLock("north", "y", 4_100_000_000_000);
     state.noteIntent({ id: "i", sha256: "s" });
     state.noteLatest({ id: "l", sha256: "t", sequence: 5 });
   });
@@ -29,6 +31,8 @@ test("remembers objects, receipts, the intent and the latest archive between pro
     expect([...state.objects().values()]).toEqual([object("x"), object("y")]);
     expect([...state.receipts("north")]).toEqual(["x"]);
     expect([...state.receipts("south")]).toEqual([]);
+    expect([...state.locks("north")]).toEqual([["x", 4_000_000_000_000], ["y", 4_100_000_000_000]]);
+    expect([...state.locks("south")]).toEqual([]);
     expect(state.intent()).toEqual({ id: "i", sha256: "s" });
     expect(state.latest()).toEqual({ id: "l", sha256: "t", sequence: 5 });
     state.clearIntent();
@@ -36,7 +40,9 @@ test("remembers objects, receipts, the intent and the latest archive between pro
     expect(state.intent()).toBeUndefined();
     expect([...state.objects().keys()]).toEqual(["y"]);
     expect([...state.receipts("north")]).toEqual([]);
+    expect([...state.locks("north").keys()]).toEqual(["y"]);
     state.clear();
+    expect([...state.locks("north")]).toEqual([]);
     expect(state.latest()).toBeUndefined();
   });
 });

@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { LockMode } from "../../src/policy/lock.ts";
 import { type ObjectBody, type ObjectStore, readBytes } from "../../src/storage/object-store.ts";
 import { digestOf, faultOf, listAll, readAll } from "./store-calls.ts";
 
@@ -13,6 +14,8 @@ export type StoreAbilities = {
   /** Where the place keeps versions of what is replaced or deleted: how many of a key, marks of deletes included. */
   versionsOf?: (key: string) => Promise<number>;
 };
+
+const DAY_MS = 86_400_000;
 
 /** `makeStore` gives an empty store each time it is called. */
 export function storeConformance(name: string, makeStore: () => Promise<ObjectStore>, abilities: StoreAbilities): void {
@@ -99,6 +102,13 @@ export function storeConformance(name: string, makeStore: () => Promise<ObjectSt
       await store.delete("hosts/a/volumes/hidden");
       expect(await store.erase("hosts/a/volumes/hidden")).toEqual({ freedBytes: abilities.versionsOf === undefined ? 0 : 6, kept: null });
       expect(await versionsOf("hosts/a/volumes/hidden")).toBe(0);
+    });
+
+    test("where nothing is locked, no lock shows, and none can be had", async () => {
+      await put("hosts/a/volumes/open", Buffer.from("open"));
+      expect(await store.head("hosts/a/volumes/open")).toMatchObject({ lock: null, access: "readable" });
+      expect((await store.protection()).locks).toBe(false);
+      expect(await faultOf(store.extendLock("hosts/a/volumes/open", { mode: "governance", untilMs: Date.now() + DAY_MS }))).toBe("misused");
     });
 
     test("keys that lead elsewhere are refused before anything is touched", async () => {
@@ -214,5 +224,27 @@ export function storeConformance(name: string, makeStore: () => Promise<ObjectSt
     test("the store's clock is near to ours", async () => {
       expect(Math.abs((await store.nowMs()) - Date.now())).toBeLessThan(10_000);
     });
+  });
+}
+
+/** The contract of a store over a bucket with Object Lock, opened so that all it puts is locked in `mode` for a day. */
+export function lockConformance(name: string, makeStore: () => Promise<ObjectStore>, mode: LockMode): void {
+  test(`${name}: what is put is locked, for longer if asked, never for less, and kept from erasing until then`, async () => {
+    const store = await makeStore();
+    const key = "hosts/a/volumes/locked";
+    const body = Buffer.from("locked");
+    const nowMs = await store.nowMs();
+    expect(await store.protection()).toEqual({ versions: true, locks: true });
+    await store.put(key, body, { sha256: digestOf(body) });
+    const lock = (await store.head(key))?.lock;
+    expect(lock?.mode).toBe(mode);
+    expect(Math.abs((lock?.untilMs ?? 0) - nowMs - DAY_MS)).toBeLessThan(60_000);
+    const longer = { mode, untilMs: Math.floor(nowMs / 1000) * 1000 + 2 * DAY_MS };
+    await store.extendLock(key, longer);
+    expect((await store.head(key))?.lock).toEqual(longer);
+    expect(await faultOf(store.extendLock(key, { ...longer, untilMs: longer.untilMs - DAY_MS }))).toBe("denied");
+    expect(await store.erase(key)).toEqual({ freedBytes: 0, kept: { untilMs: longer.untilMs } });
+    expect((await readAll(store, key)).toString()).toBe("locked");
+    store.close();
   });
 }

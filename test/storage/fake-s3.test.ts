@@ -4,17 +4,19 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseRegionUrl, type S3Url } from "../../src/storage/region-url.ts";
 import { openS3Store } from "../../src/storage/s3-store.ts";
-import type { ObjectStore } from "../../src/storage/object-store.ts";
+import type { Keeping, ObjectStore } from "../../src/storage/object-store.ts";
 import { makeCertificate } from "../support/fake-s3-certificate.ts";
 import { type FakeS3, fakeS3Url, startFakeS3 } from "../support/fake-s3.ts";
-import { storeConformance } from "./conformance.ts";
-import { digestOf, faultOf } from "./store-calls.ts";
+import { lockConformance, storeConformance } from "./conformance.ts";
+import { digestOf, faultOf, listAll, readAll } from "./store-calls.ts";
 
 function s3Url(text: string): S3Url {
   const url = parseRegionUrl(text);
   if (url.kind !== "s3") throw new Error("not S3");
   return url;
 }
+
+const LOCK_MODES = ["governance", "compliance"] as const;
 
 const folder = mkdtempSync(join(tmpdir(), "coldkeep-fake-"));
 const certificate = makeCertificate(folder);
@@ -24,7 +26,8 @@ let secure: FakeS3;
 let versioned: FakeS3;
 
 beforeAll(async () => {
-  plain = await startFakeS3({ buckets: ["vault", "other"], pageSize: 100 });
+  plain = await startFakeS3({ buckets: ["vault", "other", ...LOCK_MODES], pageSize: 100 });
+  for (const mode of LOCK_MODES) Object.assign(plain.bucket(mode), { isVersioned: true, hasObjectLock: true });
   secure = await startFakeS3({ buckets: ["vault"], tls: certificate });
   versioned = await startFakeS3({ buckets: ["vault"], pageSize: 5 });
   versioned.bucket("vault").isVersioned = true;
@@ -36,8 +39,8 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-function open(fake: FakeS3, prefix: string, parameters = "", keys = fake.keys, bucket = "vault"): Promise<ObjectStore> {
-  return openS3Store(s3Url(fakeS3Url(fake, bucket, prefix, parameters)), { kind: "keys", keys }, { connectMs: 5_000, inactivityMs: 2_000 });
+function open(fake: FakeS3, prefix: string, parameters = "", keys = fake.keys, bucket = "vault", keeping: Keeping = {}): Promise<ObjectStore> {
+  return openS3Store(s3Url(fakeS3Url(fake, bucket, prefix, parameters)), { kind: "keys", keys }, { connectMs: 5_000, inactivityMs: 2_000 }, undefined, keeping);
 }
 
 storeConformance("S3 (fake, http)", () => open(plain, "deep/prefix"), { checksDigest: true });
@@ -45,6 +48,36 @@ storeConformance("S3 (fake, https with its own authority)", () => open(secure, "
 
 const versionsInFake = async (key: string): Promise<number> => versioned.bucket("vault").versions(`a b+c/${key}`).length;
 storeConformance("S3 (fake, a bucket that keeps versions)", () => open(versioned, "a b+c"), { checksDigest: true, versionsOf: versionsInFake });
+
+for (const mode of LOCK_MODES) lockConformance(`S3 (fake, ${mode} lock)`, () => open(plain, "kept", "", plain.keys, mode, { lock: { mode, days: 1 } }), mode);
+
+describe("keeping", () => {
+  test("a bucket without Object Lock refuses what is to be locked, and the refusal says so", async () => {
+    const store = await open(plain, "unlocked", "", plain.keys, "vault", { lock: { mode: "compliance", days: 1 } });
+    const put = store.put("hosts/a/volumes/v", Buffer.from("x"), { sha256: digestOf(Buffer.from("x")) });
+    await expect(put).rejects.toMatchObject({ fault: "misused", message: expect.stringContaining("without Object Lock") });
+    store.close();
+  });
+
+  test("a frozen volume is told, thawed when asked for, and asking again is no error; a catalog stays warm", async () => {
+    const store = await open(plain, "cold", "", plain.keys, "other", { storageClass: "DEEP_ARCHIVE" });
+    const [volume, catalog] = ["hosts/a/volumes/v", "hosts/a/catalogs/c"];
+    for (const key of [volume, catalog]) await store.put(key, Buffer.from("cold"), { sha256: digestOf(Buffer.from("cold")) });
+    expect(await store.head(catalog)).toMatchObject({ access: "readable" });
+    expect(await store.head(volume)).toMatchObject({ access: "frozen", storageClass: "DEEP_ARCHIVE" });
+    expect(await listAll(store, "hosts/a/")).toMatchObject([{ storageClass: "STANDARD" }, { storageClass: "DEEP_ARCHIVE" }]);
+    expect(await faultOf(store.get(volume))).toBe("frozen");
+    plain.bucket("other").thawMs = 60_000;
+    for (let times = 0; times < 2; times++) await store.thaw(volume, "bulk", 1);
+    expect(await store.head(volume)).toMatchObject({ access: "thawing" });
+    plain.clockOffsetMs = 61_000;
+    expect(await store.head(volume)).toMatchObject({ access: "readable" });
+    expect((await readAll(store, volume)).toString()).toBe("cold");
+    await store.thaw(volume, "standard", 1);
+    plain.clockOffsetMs = 0;
+    store.close();
+  });
+});
 
 describe("a bucket that keeps versions", () => {
   test("is erased by version, the newest last, and its lock is told, not thrown", async () => {

@@ -4,11 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client } from "minio";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { ObjectStore } from "../../src/storage/object-store.ts";
+import type { Keeping, ObjectStore } from "../../src/storage/object-store.ts";
 import { parseRegionUrl } from "../../src/storage/region-url.ts";
 import { openS3Store } from "../../src/storage/s3-store.ts";
 import { type Rgw, type S3Endpoint, startRgw } from "../support/rgw.ts";
-import { storeConformance } from "./conformance.ts";
+import { lockConformance, storeConformance } from "./conformance.ts";
 import { digestOf, faultOf, listAll } from "./store-calls.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "coldkeep-rgw-test-"));
@@ -37,12 +37,12 @@ function endpoint(index: number): S3Endpoint {
   return found;
 }
 
-function open(index: number, prefix: string, parameters = "", trusted = true, name = bucket): Promise<ObjectStore> {
+function open(index: number, prefix: string, parameters = "", trusted = true, name = bucket, keeping: Keeping = {}): Promise<ObjectStore> {
   const { region, ca, accessKeyId, secretAccessKey, endpoint: address } = endpoint(index);
   const authority = ca === undefined || !trusted ? "" : `&ca=${ca}`;
   const url = parseRegionUrl(`s3://${name}/${prefix}?endpoint=${address}&aws-region=${region}&path-style=true${authority}${parameters}`);
   if (url.kind !== "s3") throw new Error("not S3");
-  return openS3Store(url, { kind: "keys", keys: { accessKeyId, secretAccessKey } });
+  return openS3Store(url, { kind: "keys", keys: { accessKeyId, secretAccessKey } }, {}, undefined, keeping);
 }
 
 /** A second, independent S3 implementation. */
@@ -139,6 +139,17 @@ describe("a bucket that keeps versions", () => {
     await client.removeBucket(name);
   });
 });
+
+/** Makes a bucket with Object Lock. What COMPLIANCE keeps in it outlasts the test: on a server of one's own, by two days. */
+async function lockedBucket(mode: string): Promise<string> {
+  const name = `${bucket}-${mode}`;
+  await minioOf(endpoint(0)).makeBucket(name, "", { ObjectLocking: true });
+  return name;
+}
+
+for (const mode of ["governance", "compliance"] as const) {
+  lockConformance(`S3 (RGW, ${mode} lock)`, async () => open(0, "kept", "", true, await lockedBucket(mode), { lock: { mode, days: 1 } }), mode);
+}
 
 describe("a bucket with Object Lock", () => {
   test("keeps what is locked, and says until when", async () => {

@@ -1,26 +1,7 @@
 /** What the fake S3 server keeps, and its answers to the operations a vault needs. */
 import { createHash } from "node:crypto";
-
-export type Kept = { bytes: Buffer; modifiedMs: number; storageClass: string | undefined };
-
-export type Answer = { status: number; headers: Record<string, string>; body: Buffer };
-
-export type Operation = "PutObject" | "GetObject" | "HeadObject" | "DeleteObject" | "ListObjects" | "ListVersions" | "Other";
-
-/** A version of a key; `kept` is null for the mark that a delete leaves. */
-type Version = { id: string; kept: Kept | null; modifiedMs: number; lockedUntilMs?: number };
-
-export type FakeRequest = {
-  /** Counts from 0 over the life of the server. */
-  index: number;
-  operation: Operation;
-  method: string;
-  bucket: string;
-  key: string;
-  query: URLSearchParams;
-  headers: Record<string, string | undefined>;
-  body: Buffer;
-};
+import { type Answer, errorAnswer, escapeXml, type FakeLock, type FakeRequest, type Kept, type Version } from "./fake-s3-answer.ts";
+import { frozenRefusal, keepingHeaders, lockOf, putRetention, restore } from "./fake-s3-keeping.ts";
 
 export type BucketSettings = {
   pageSize: number;
@@ -34,7 +15,11 @@ export class FakeBucket {
   readonly kept = new Map<string, Kept>();
   /** Whether what is replaced or deleted is kept as an older version, from now on. */
   isVersioned = false;
-  readonly #versions = new Map<string, Version[]>();
+  /** Made with Object Lock; it is versioned then. */
+  hasObjectLock = false;
+  /** How long after it was asked for a copy of a frozen object is there. */
+  thawMs = 0;
+  readonly #versions = new Map<string, readonly Version[]>();
   #versionCount = 0;
   readonly #nowMs: () => number;
 
@@ -55,10 +40,10 @@ export class FakeBucket {
     return this.kept.get(key)?.bytes;
   }
 
-  set(key: string, bytes: Uint8Array, storageClass?: string): void {
+  set(key: string, bytes: Uint8Array, storageClass?: string, lock?: FakeLock): void {
     const kept = { bytes: Buffer.from(bytes), modifiedMs: this.#nowMs(), storageClass };
     this.kept.set(key, kept);
-    this.#note(key, kept);
+    this.#note(key, kept, lock);
   }
 
   /** What a DELETE does: in a bucket with versions it hides the object only. */
@@ -69,14 +54,14 @@ export class FakeBucket {
   }
 
   /** The newest first. */
-  versions(key: string): Version[] {
+  versions(key: string): readonly Version[] {
     return this.#versions.get(key) ?? [];
   }
 
-  #note(key: string, kept: Kept | null): void {
+  #note(key: string, kept: Kept | null, lock?: FakeLock): void {
     const id = this.isVersioned ? `version-${++this.#versionCount}` : "null";
     const older = this.isVersioned ? this.versions(key) : [];
-    this.#versions.set(key, [{ id, kept, modifiedMs: this.#nowMs() }, ...older]);
+    this.#versions.set(key, [{ id, kept, modifiedMs: this.#nowMs(), ...(lock !== undefined && { lock }) }, ...older]);
   }
 
   /** Removes it with all its versions. */
@@ -85,10 +70,11 @@ export class FakeBucket {
     return this.kept.delete(key);
   }
 
-  /** Removes one version for good; false where its lock forbids it. */
-  deleteVersion(key: string, id: string): boolean {
+  /** Removes one version for good; false where its lock forbids it, which a bypass opens where it is of governance alone. */
+  deleteVersion(key: string, id: string, bypass = false): boolean {
     const versions = this.versions(key);
-    if ((versions.find((version) => version.id === id)?.lockedUntilMs ?? 0) > this.#nowMs()) return false;
+    const lock = versions.find((version) => version.id === id)?.lock;
+    if (lock !== undefined && lock.untilMs > this.#nowMs() && (lock.mode === "COMPLIANCE" || !bypass)) return false;
     const left = versions.filter((version) => version.id !== id);
     if (left.length === 0) this.#versions.delete(key);
     else this.#versions.set(key, left);
@@ -99,8 +85,8 @@ export class FakeBucket {
   }
 
   /** Locks all versions of a key. */
-  lock(key: string, untilMs: number): void {
-    for (const version of this.versions(key)) version.lockedUntilMs = untilMs;
+  lock(key: string, untilMs: number, mode: FakeLock["mode"] = "COMPLIANCE"): void {
+    for (const version of this.versions(key)) version.lock = { mode, untilMs };
   }
 
   /** Flips one bit of a kept object. */
@@ -124,22 +110,29 @@ export function answer(request: FakeRequest, bucket: FakeBucket | undefined, set
       return put(request, bucket, settings);
     case "GetObject":
     case "HeadObject":
-      return get(request, bucket);
+      return get(request, bucket, settings);
     case "DeleteObject":
       return remove(request, bucket);
     case "ListObjects":
       return list(request, bucket, settings);
     case "ListVersions":
       return listVersions(request, bucket, settings);
+    case "PutRetention":
+      return putRetention(request, bucket, settings.nowMs());
+    case "RestoreObject":
+      return restore(bucket.kept.get(request.key), bucket, settings.nowMs());
+    case "GetVersioning":
+      return xmlAnswer(`<VersioningConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${bucket.isVersioned ? "<Status>Enabled</Status>" : ""}</VersioningConfiguration>`);
+    case "GetObjectLock":
+      if (!bucket.hasObjectLock) return errorAnswer(404, "ObjectLockConfigurationNotFoundError", "Object Lock configuration does not exist for this bucket");
+      return xmlAnswer(`<ObjectLockConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>`);
     case "Other":
       return errorAnswer(501, "NotImplemented", "the fake does not know this request");
   }
 }
 
-/** An error document as S3 sends it. */
-export function errorAnswer(status: number, code: string, message: string): Answer {
-  const body = `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${escapeXml(code)}</Code><Message>${escapeXml(message)}</Message><RequestId>fake</RequestId></Error>`;
-  return { status, headers: { "content-type": "application/xml" }, body: Buffer.from(body) };
+function xmlAnswer(text: string): Answer {
+  return { status: 200, headers: { "content-type": "application/xml" }, body: Buffer.from(`<?xml version="1.0" encoding="UTF-8"?>\n${text}`) };
 }
 
 function put(request: FakeRequest, bucket: FakeBucket, settings: BucketSettings): Answer {
@@ -147,26 +140,30 @@ function put(request: FakeRequest, bucket: FakeBucket, settings: BucketSettings)
     if (settings.conditionalPut === "not-implemented") return errorAnswer(501, "NotImplemented", "a header implies what is not implemented");
     if (settings.conditionalPut === "honoured" && bucket.kept.has(request.key)) return errorAnswer(412, "PreconditionFailed", "the key is taken");
   }
-  bucket.set(request.key, request.body, request.headers["x-amz-storage-class"]);
+  const lock = lockOf(request, bucket);
+  if (lock !== undefined && "status" in lock) return lock;
+  bucket.set(request.key, request.body, request.headers["x-amz-storage-class"], lock);
   return { status: 200, headers: { etag: etagOf(request.body) }, body: Buffer.alloc(0) };
 }
 
 function remove(request: FakeRequest, bucket: FakeBucket): Answer {
   const id = request.query.get("versionId");
   if (id === null) bucket.hide(request.key);
-  else if (!bucket.deleteVersion(request.key, id)) return errorAnswer(403, "AccessDenied", "Access Denied");
+  else if (!bucket.deleteVersion(request.key, id, request.headers["x-amz-bypass-governance-retention"] === "true")) return errorAnswer(403, "AccessDenied", "Access Denied");
   return { status: 204, headers: {}, body: Buffer.alloc(0) };
 }
 
-function get(request: FakeRequest, bucket: FakeBucket): Answer {
+function get(request: FakeRequest, bucket: FakeBucket, settings: BucketSettings): Answer {
   const id = request.query.get("versionId");
-  const version = bucket.versions(request.key).find((each) => each.id === id);
+  const version = bucket.versions(request.key).find((each, index) => (id === null ? index === 0 : each.id === id));
   const kept = id === null ? bucket.kept.get(request.key) : version?.kept;
   if (kept === null) return errorAnswer(405, "MethodNotAllowed", "a delete marker has no bytes");
   if (kept === undefined) return errorAnswer(404, "NoSuchKey", "there is no such key");
+  const refusal = request.operation === "GetObject" ? frozenRefusal(kept, settings.nowMs()) : undefined;
+  if (refusal !== undefined) return refusal;
   const { bytes } = kept;
   const headers: Record<string, string> = {
-    ...(version?.lockedUntilMs !== undefined && { "x-amz-object-lock-mode": "COMPLIANCE", "x-amz-object-lock-retain-until-date": new Date(version.lockedUntilMs).toISOString() }),
+    ...keepingHeaders(kept, version?.lock, settings.nowMs()),
     etag: etagOf(bytes),
     "last-modified": new Date(kept.modifiedMs).toUTCString(),
     "accept-ranges": "bytes",
@@ -200,8 +197,7 @@ function list(request: FakeRequest, bucket: FakeBucket, settings: BucketSettings
   });
   const next = more ? `<NextContinuationToken>${Buffer.from(page.at(-1) ?? "").toString("base64url")}</NextContinuationToken>` : "";
   const encoding = encode === encodeForm ? "<EncodingType>url</EncodingType>" : "";
-  const body = `<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>${request.bucket}</Name><Prefix>${encode(prefix)}</Prefix>${encoding}<KeyCount>${page.length}</KeyCount><MaxKeys>${size}</MaxKeys><IsTruncated>${more}</IsTruncated>${next}${contents.join("")}</ListBucketResult>`;
-  return { status: 200, headers: { "content-type": "application/xml" }, body: Buffer.from(body) };
+  return xmlAnswer(`<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>${request.bucket}</Name><Prefix>${encode(prefix)}</Prefix>${encoding}<KeyCount>${page.length}</KeyCount><MaxKeys>${size}</MaxKeys><IsTruncated>${more}</IsTruncated>${next}${contents.join("")}</ListBucketResult>`);
 }
 
 /** One version a page more than asked for is never sent; a key's versions may be split over pages. */
@@ -220,8 +216,7 @@ function listVersions(request: FakeRequest, bucket: FakeBucket, settings: Bucket
   });
   const next = more ? `<NextKeyMarker>${encode(last.key)}</NextKeyMarker><NextVersionIdMarker>${last.version.id}</NextVersionIdMarker>` : "";
   const encoding = encode === encodeForm ? "<EncodingType>url</EncodingType>" : "";
-  const body = `<?xml version="1.0" encoding="UTF-8"?>\n<ListVersionsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>${request.bucket}</Name><Prefix>${encode(prefix)}</Prefix>${encoding}<MaxKeys>${settings.pageSize}</MaxKeys><IsTruncated>${more}</IsTruncated>${next}${rows.join("")}</ListVersionsResult>`;
-  return { status: 200, headers: { "content-type": "application/xml" }, body: Buffer.from(body) };
+  return xmlAnswer(`<ListVersionsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>${request.bucket}</Name><Prefix>${encode(prefix)}</Prefix>${encoding}<MaxKeys>${settings.pageSize}</MaxKeys><IsTruncated>${more}</IsTruncated>${next}${rows.join("")}</ListVersionsResult>`);
 }
 
 /** Amazon writes a space as `+` here. */
@@ -233,6 +228,3 @@ function etagOf(bytes: Buffer): string {
   return `"${createHash("md5").update(bytes).digest("hex")}"`;
 }
 
-function escapeXml(text: string): string {
-  return text.replace(/[<>&"\0-\x1f]/g, (mark) => `&#${mark.charCodeAt(0)};`);
-}

@@ -7,10 +7,12 @@ import { createServer as createHttpServer, type IncomingMessage, type Server, ty
 import { createServer as createHttpsServer } from "node:https";
 import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Answer, answer, errorAnswer, FakeBucket, type FakeRequest, type Operation } from "./fake-s3-buckets.ts";
+import { type Answer, errorAnswer, type FakeRequest, type Operation } from "./fake-s3-answer.ts";
+import { answer, FakeBucket } from "./fake-s3-buckets.ts";
 import { checkSignature, type KeyPair } from "./fake-s3-signature.ts";
 
-export { FakeBucket, type FakeRequest } from "./fake-s3-buckets.ts";
+export type { FakeRequest } from "./fake-s3-answer.ts";
+export { FakeBucket } from "./fake-s3-buckets.ts";
 
 /** What happens to one request instead of, or on top of, the right answer. */
 export type Fault =
@@ -253,8 +255,17 @@ function toFakeRequest(message: IncomingMessage, body: Buffer, index: number): F
   return { index, operation: operationOf(method, key, url.searchParams), method, bucket, key, query: url.searchParams, headers, body };
 }
 
+function bucketOperation(query: URLSearchParams): Operation {
+  if (query.has("versions")) return "ListVersions";
+  if (query.has("versioning")) return "GetVersioning";
+  if (query.has("object-lock")) return "GetObjectLock";
+  return query.get("list-type") === "2" ? "ListObjects" : "Other";
+}
+
 function operationOf(method: string, key: string, query: URLSearchParams): Operation {
-  if (key === "") return method !== "GET" ? "Other" : query.get("list-type") === "2" ? "ListObjects" : query.has("versions") ? "ListVersions" : "Other";
+  if (key === "") return method === "GET" ? bucketOperation(query) : "Other";
+  if (method === "PUT" && query.has("retention")) return "PutRetention";
+  if (method === "POST" && query.has("restore")) return "RestoreObject";
   const byMethod: Record<string, Operation> = { PUT: "PutObject", GET: "GetObject", HEAD: "HeadObject", DELETE: "DeleteObject" };
   return byMethod[method] ?? "Other";
 }

@@ -27,6 +27,7 @@ import { ObjectSource, SealedReader } from "../object-source.ts";
 import { closeRegions, openRegions, reachableRegions, type Region } from "../region.ts";
 import { collectKnown, knownObjects, newCheckpoints, recordedLost, reusableObjects, type Reusable } from "./base.ts";
 import { catchUp } from "./catch-up.ts";
+import { withLastingLocks } from "./locks.ts";
 import { volumesToLeave } from "./reclaim.ts";
 import { checkChain, type ChainChoice, type ChainEnd } from "./chain.ts";
 
@@ -113,10 +114,13 @@ async function surveyGround(order: BackupOrder, setup: HostSetup, state: RunStat
   const lost: LostRegion[] = [];
   const wanted = { copies: config.copies, volumeRecipients: recipients.volume, catalogRecipients: recipients.catalog, damaged: recordedLost(survey.records) };
   const reusable = await reusableObjects(known, surveyed, wanted, early, lost, signal);
-  const reachable = withoutLost(surveyed, lost, emit);
   const left = volumesToLeave(state, config.retention, reusable.volumes, survey.archives.map(({ header }) => header.id), emit);
+  const wantedAgain = { ...reusable, volumes: reusable.volumes.filter((id) => !left.has(id)) };
+  const needed = new Set(manifest?.objects.flatMap(({ id }) => (left.has(id) ? [] : [id])));
+  const locked = order.dryRun ? wantedAgain : await withLastingLocks(wantedAgain, surveyed.filter((region) => !lost.some((each) => each.region === region)), { host: config.host, state, needed, early, lost, emit, signal });
+  const reachable = withoutLost(surveyed, lost, emit);
   if (!order.dryRun && reachable.length === regions.length) state.forgetObjects(reusable.gone);
-  return { setup, regions, reachable, state, cache, spoolDir: paths.spool, end, base, reusable: { ...reusable, volumes: reusable.volumes.filter((id) => !left.has(id)) }, recipients };
+  return { setup, regions, reachable, state, cache, spoolDir: paths.spool, end, base, reusable: locked, recipients };
 }
 
 /** What a revoked signer signs now, no reader takes. Throws E_SIGNER. */

@@ -22,6 +22,7 @@ import { Crew, Scouts } from "./crew.ts";
 import { FanOut } from "./fan-out.ts";
 import { findGround, readSafeSetup, type BackupOrder, type Ground } from "./ground.ts";
 import type { FinishedVolume, ScanCounts, ScanReport, SourceSpec } from "./messages.ts";
+import { noteStored } from "./locks.ts";
 import { measureUse } from "./reclaim.ts";
 import { fingerprintSet } from "./recipient-sets.ts";
 import { describeStages, StageClock } from "./stage-times.ts";
@@ -171,7 +172,7 @@ class BackupRun {
     let isFirst = true;
     const bytes = "buffer" in body ? Buffer.from(body.buffer, 0, body.length) : { path: body.path, sizeBytes: object.sizeBytes };
     await this.#fanOut.put(object, bytes, (region) => {
-      this.#ground.state.noteReceipt(region.name, object.id);
+      noteStored(this.#ground.state, region, object.id);
       this.#order.noteProgress();
       if (!isFirst) return;
       isFirst = false;

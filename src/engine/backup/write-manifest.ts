@@ -21,6 +21,7 @@ import { TOOL } from "../tool.ts";
 import type { Crew } from "./crew.ts";
 import type { FanOut } from "./fan-out.ts";
 import type { Ground } from "./ground.ts";
+import { noteStored } from "./locks.ts";
 import type { ScanReport, SealedCatalog } from "./messages.ts";
 import { fingerprintSet, RecipientSets } from "./recipient-sets.ts";
 
@@ -69,7 +70,7 @@ export async function sealArchive(sealing: Sealing): Promise<Sealed> {
   const head = { vault: config.vault, host: config.host, id, sources, run: runFacts(sealing) };
   const catalog = await crew.seal({ kind: "seal", catalogId, head, sealed: await sealHeader(ground.recipients.catalog), recipientSet: 0, spoolPath });
   const body = { path: spoolPath, sizeBytes: catalog.object.sizeBytes };
-  await fanOut.put(catalog.object, body, (region) => ground.state.noteReceipt(region.name, catalogId));
+  await fanOut.put(catalog.object, body, (region) => noteStored(ground.state, region, catalogId));
   rmSync(spoolPath, { force: true });
   const stored = { ...catalog.object, recipients: fingerprintSet(ground.recipients.catalog) };
   written.set(catalogId, stored);

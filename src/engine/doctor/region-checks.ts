@@ -29,6 +29,7 @@ export async function checkRegion(region: Region, about: RegionChecks): Promise<
     await checkedBy(named("clock"), () => checkClock(named("clock"), region, about.signal)),
     await checkedBy(named("list and read"), () => checkReading(named("list and read"), region, about)),
     ...(await checkWriting(named, region, about)),
+    ...(await checkKeeping(named, region, about)),
   ];
 }
 
@@ -74,6 +75,26 @@ export async function checkWriting(named: (what: string) => string, region: Regi
   return checks;
 }
 
+/** Whether what is put there is locked as the configuration asks. */
+async function checkKeeping(named: (what: string) => string, region: Region, { signal }: RegionChecks): Promise<Check[]> {
+  const { lock, store } = region;
+  if (lock === null) return [];
+  const name = named("object lock");
+  return [
+    await checkedBy(name, async () => {
+      const found = await store.protection(signal).catch((error: unknown) => {
+        if (error instanceof StoreError && error.fault === "denied") return null;
+        throw error;
+      });
+      if (found === null) return warn(name, "this host may not see whether the bucket has Object Lock", "Grant s3:GetBucketVersioning and s3:GetBucketObjectLockConfiguration.");
+      const { versions, locks } = found;
+      if (!locks) return fail(name, `the configuration asks for a ${lock.mode} lock, and the bucket is without Object Lock`, "Make a bucket with Object Lock, or take `lock` out of the region.");
+      if (!versions) return warn(name, "the bucket has Object Lock, and its versioning is off", "Turn versioning on: a lock holds versions.");
+      return ok(name, `the bucket has Object Lock and versioning; objects are locked for ${lock.days}d, in ${lock.mode} mode`);
+    }),
+  ];
+}
+
 /** A host that may delete is a host whose thief may. */
 async function checkRights(name: string, region: Region, key: string, signal: AbortSignal): Promise<Check> {
   try {
@@ -82,5 +103,6 @@ async function checkRights(name: string, region: Region, key: string, signal: Ab
     if (error instanceof StoreError && error.fault === "denied") return ok(name, "deleting is refused, as it should be for a host");
     throw error;
   }
+  if (region.lock !== null) return ok(name, "a delete hides objects, and their locked versions stay");
   return warn(name, "this host's credentials may delete objects: whoever takes over the host can destroy its archives", "Give the host a policy without DeleteObject, or turn on Object Lock.");
 }

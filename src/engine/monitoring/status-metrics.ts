@@ -24,6 +24,7 @@ export function formatStatusMetrics({ host, archives, newestGood, findings, reti
   out.gauge("source_bytes", "Length of what the newest archive holds.", sum(newest?.sourceBytes));
   out.gauge("verified_timestamp_seconds", "When a verification on this host last found everything sound.", Object.entries(local.verified).map(([level, ms]) => ({ labels: { level }, value: ms / 1000 })));
   out.gauge("key_checked_timestamp_seconds", "When somebody last proved that the key opens an archive.", sum(keyCheckedAt === null ? undefined : seconds(keyCheckedAt)));
+  out.gauge("lock_end_timestamp_seconds", "When the first lock of what the newest archive needs ends, as far as this host remembers; 0 where one is missing.", local.locks.flatMap(({ region, firstEndMs }) => (firstEndMs === null ? [] : [{ labels: { region }, value: firstEndMs / 1000 }])));
   out.gauge("rpo_target_seconds", "How old the newest archive may be.", sum(rpoMs / 1000));
   out.gauge("rto_target_seconds", "How long a rebuild may take.", sum(rtoMs === null ? undefined : rtoMs / 1000));
   out.gauge("retired", "1 for a host that makes no more archives.", sum(retired === null ? 0 : 1));

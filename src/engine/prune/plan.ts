@@ -5,6 +5,8 @@ import { GRACE_MS, UNLISTED_MS } from "../../policy/grace.ts";
 import { newestFirst } from "../../policy/latest.ts";
 import { judgeRevoked } from "../../policy/revocation.ts";
 import { judgeArchives, type RetentionRule } from "../../policy/retention.ts";
+import { paidUntilMs } from "../../policy/storage-class.ts";
+import type { StoredObject } from "../../storage/object-store.ts";
 import type { HostView, Obstacle, RegionView, ViewedManifest } from "./view.ts";
 
 export type ArchiveVerdict = { archive: string; finishedAt: string; status: string; verdict: "keep" | "expire" | "expired" | "void"; reason: string; ageMs: number };
@@ -12,12 +14,17 @@ export type ArchiveVerdict = { archive: string; finishedAt: string; status: stri
 /** A record that is to be written. */
 export type PlannedExpiry = { archive: string; manifest: string; previous: { id: string; sha256: string } | null; reason: string };
 
+/** Objects of a storage class with a minimum duration: until the last of them is paid for, ms since 1970. */
+export type PaidClass = { storageClass: string; objects: number; bytes: number; untilMs: number };
+
 export type PlannedRegion = {
   region: string;
   /** Keys of manifests of expired archives and of checkpoints whose run was followed by an archive. */
   manifests: string[];
   /** Objects that nothing needs and whose time is over. */
   objects: { key: string; sizeBytes: number }[];
+  /** Those of them that a store charges for until their class's minimum is over, as if they stayed. */
+  paidOn: PaidClass[];
   /** Archives whose manifests get a copy aside, from which on their objects are kept a while longer. */
   newCopies: string[];
   /** Keys of such copies whose time is over. */
@@ -118,13 +125,14 @@ function planRegion(view: HostView, { region, stored, nowMs }: RegionView, { kep
   const leaving = new Set(present.flatMap(({ objects }) => objects));
   const copies = all.filter((manifest) => manifest.kind === "expired" && stored.has(keyOf(manifest)));
   const freeAtMs = timesOfCopies(copies, (copy) => stored.get(keyOf(copy))?.modifiedMs ?? nowMs);
-  const objects: PlannedRegion["objects"] = [];
+  const objects: StoredObject[] = [];
   const waiting: PlannedRegion["waiting"] = { objects: 0, bytes: 0, untilMs: null };
-  for (const { key, sizeBytes, modifiedMs } of stored.values()) {
+  for (const object of stored.values()) {
+    const { key, sizeBytes, modifiedMs } = object;
     const kind = parseObjectKey(key)?.kind;
     if ((kind !== "volume" && kind !== "catalog") || needed.has(key)) continue;
     const atMs = leaving.has(key) ? nowMs + GRACE_MS : (freeAtMs.get(key) ?? modifiedMs + UNLISTED_MS);
-    if (nowMs >= atMs) objects.push({ key, sizeBytes });
+    if (nowMs >= atMs) objects.push(object);
     else {
       waiting.objects++;
       waiting.bytes += sizeBytes;
@@ -133,7 +141,19 @@ function planRegion(view: HostView, { region, stored, nowMs }: RegionView, { kep
   }
   const newCopies = removed.map(({ header }) => header.id).filter((id) => !isSetAside(view, stored, id));
   const isOver = (copy: ViewedManifest): boolean => !stored.has(objectKey(view.host, "archive", copy.header.id)) && nowMs >= (stored.get(keyOf(copy))?.modifiedMs ?? nowMs) + GRACE_MS;
-  return { region: region.name, manifests, objects, newCopies, oldCopies: copies.filter(isOver).map(keyOf), waiting };
+  return { region: region.name, manifests, objects: objects.map(({ key, sizeBytes }) => ({ key, sizeBytes })), paidOn: paidOn(objects, nowMs), newCopies, oldCopies: copies.filter(isOver).map(keyOf), waiting };
+}
+
+/** What is paid for although it goes, by class. */
+function paidOn(objects: readonly StoredObject[], nowMs: number): PaidClass[] {
+  const classes = new Map<string, PaidClass>();
+  for (const { storageClass = "", sizeBytes, modifiedMs } of objects) {
+    const untilMs = paidUntilMs(storageClass, modifiedMs) ?? 0;
+    if (untilMs <= nowMs) continue;
+    const before = classes.get(storageClass) ?? { objects: 0, bytes: 0, untilMs: 0 };
+    classes.set(storageClass, { storageClass, objects: before.objects + 1, bytes: before.bytes + sizeBytes, untilMs: Math.max(before.untilMs, untilMs) });
+  }
+  return [...classes.values()];
 }
 
 /** Whether a region holds the copy of an archive's manifest, made since a hold of it was last released: until then new archives may build on it. */

@@ -10,6 +10,7 @@ import { formatSize } from "../../units.ts";
 import type { Emit } from "../events.ts";
 import type { ObjectSource } from "../object-source.ts";
 import type { OpenVault } from "../open-vault.ts";
+import { type ColdVolumes, findCold, thawBlocked, type ThawOrder } from "./cold.ts";
 import { UnpackCrew, type UnpackTask } from "./crew.ts";
 import { JOURNAL_FOLDER, RestoreJournal } from "./journal.ts";
 import type { RestorePlan } from "./messages.ts";
@@ -24,6 +25,8 @@ export type RestoreOrder = {
   target: string;
   merge: boolean;
   numericOwner: boolean;
+  /** What is to become of volumes that no region has readable; null: the restore ends. */
+  thaw: ThawOrder | null;
   emit: Emit;
   signal: AbortSignal;
 };
@@ -54,7 +57,7 @@ function checkSpace(target: string, plan: RestorePlan, emit: Emit): void {
   emit({ kind: "warning", message: `${target} has ${formatSize(bytes)} free and the files are ${formatSize(plan.bytes)} long; holes may make up for it` });
 }
 
-/** Throws E_REFUSED for a target that is not empty, E_NOT_FOUND, E_IDENTITY, E_FORMAT, E_DISK, E_INTERRUPTED; a rerun goes on. */
+/** Throws E_REFUSED for a target that is not empty, E_FROZEN, E_NOT_FOUND, E_IDENTITY, E_FORMAT, E_DISK, E_INTERRUPTED; a rerun goes on. */
 export async function runRestore(order: RestoreOrder): Promise<RestoreReport> {
   const startedAtMs = Date.now();
   for (const path of order.paths) {
@@ -86,13 +89,31 @@ async function restoreWith(crew: UnpackCrew, order: RestoreOrder, startedAtMs: n
   try {
     const { plan, objects } = await planRestore({ catalog, manifest, catalogDir: vault.cache.directory, segments, paths, journal, signal });
     if (!journal.isResumed && !order.merge) checkSpace(target, plan, emit);
-    return await unpack({ crew, order, journal, plan, objects, seen: { id, host }, source: vault.objects(seen), startedAtMs });
+    const source = vault.objects(seen);
+    const cold = await findCold(vault.reachable, host, neededVolumes(plan, objects, journal.done), emit, signal);
+    await thawBlocked(cold, host, order.thaw, emit, signal);
+    avoidFrozen(source, cold);
+    return await unpack({ crew, order, journal, plan, objects, seen: { id, host }, source, startedAtMs });
   } catch (error) {
     if (error instanceof Resumable) throw error.again();
     // Nothing was written yet.
     if (!journal.isResumed) journal.remove();
     if (isNew) rmdirSync(target);
     throw error;
+  }
+}
+
+/** The volumes of lists that are not done. */
+export function neededVolumes(plan: RestorePlan, objects: ReadonlyMap<string, ListedObject>, done: ReadonlySet<string>): ListedObject[] {
+  const ids = new Set(plan.lists.flatMap(({ volume, list }) => (volume === null || done.has(list) ? [] : [volume])));
+  return [...ids].flatMap((id) => objects.get(id) ?? []);
+}
+
+/** Regions that have a volume readable come first. */
+function avoidFrozen(source: ObjectSource, { regions, blocked }: ColdVolumes): void {
+  const thawed = new Set(blocked.map(({ region, object }) => `${region.name} ${object.id}`));
+  for (const { region, volumes } of regions) {
+    for (const { object } of volumes) if (!thawed.has(`${region.name} ${object.id}`)) source.noteFrozen(region.name, object);
   }
 }
 

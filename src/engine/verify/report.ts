@@ -1,6 +1,7 @@
 /** What a check found, region by region and as a whole. */
 import { EXIT, type ExitStatus } from "../../errors.ts";
 import type { ObjectKind } from "../../format/object-key.ts";
+import { type LockReport, lockFaults } from "./lock-check.ts";
 
 export const VERIFY_LEVELS = ["presence", "checksum", "content"] as const;
 export type VerifyLevel = (typeof VERIFY_LEVELS)[number];
@@ -14,6 +15,10 @@ export type RegionReport = {
   objectsChecked: number;
   bytesChecked: number;
   problems: RegionProblem[];
+  /** Objects that are there, in a class that must be thawed before their bytes can be read. */
+  frozen: number;
+  /** Locks of what the newest of the archives needs, where the configuration asks for them. */
+  locks: LockReport | null;
   /** Why it is unreachable. */
   reason?: string;
 };
@@ -61,5 +66,6 @@ export function verifyStatus(report: Omit<VerifyReport, "exitStatus">): ExitStat
   const states = Object.values(report.regions).map(({ state }) => state);
   const hasFaults = report.archives.some(({ faults }) => faults.length > 0);
   if (report.lost.length > 0 || report.locked.length > 0 || hasFaults || states.every((state) => state === "unreachable")) return EXIT.failed;
-  return states.every((state) => state === "sound") ? EXIT.done : EXIT.partial;
+  const isAsAsked = Object.values(report.regions).every(({ frozen, locks }) => frozen === 0 && (locks === null || lockFaults(locks) === 0));
+  return isAsAsked && states.every((state) => state === "sound") ? EXIT.done : EXIT.partial;
 }
