@@ -50,7 +50,9 @@ export async function storedState(
     if (!(error instanceof StoreError)) throw error;
     if (error.fault === "missing") return "missing";
     if (error.fault === "corrupt") return "bad";
-    throw error;
+    if (error.fault !== "frozen" || version !== undefined) throw error;
+    // Of what must be thawed first, the size is all that can be gone by.
+    return (await region.store.head(key, signal))?.sizeBytes === sizeBytes ? "right" : "bad";
   }
   return hash.digest("hex") === sha256 ? "right" : "bad";
 }

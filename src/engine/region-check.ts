@@ -36,7 +36,7 @@ export async function checkPresence(tally: RegionTally, objects: readonly Listed
     await eachOf([...missing, ...wrong], FETCHES_AT_ONCE, async (object) => {
       const versions = await olderVersions(tally.region, objectKey(host, object.kind, object.id), signal);
       if (versions.some(({ sizeBytes }) => sizeBytes === object.sizeBytes)) tally.noteHidden(object, 0);
-      else if (isWrong.has(object)) tally.noteWrong(object, `its size is not the ${object.sizeBytes} bytes listed`, 0);
+      else if (isWrong.has(object)) tally.noteWrong(object, describeSize(object), 0);
       else tally.noteMissing(object);
     });
     const bad = new Set([...missing, ...wrong]);
@@ -104,9 +104,24 @@ export class RegionCheck {
     if (this.#ground.signal.aborted) throw error;
     if (isAway(tally, error)) tally.noteUnreachable(messageOf(error));
     else if (!(error instanceof StoreError)) throw error;
-    else if (error.fault === "frozen") tally.noteFrozen(task.object);
+    else if (error.fault === "frozen") return this.#checkFrozen(task);
     else return this.#checkVersions(task, () => (error.fault === "missing" ? tally.noteMissing(task.object) : tally.noteWrong(task.object, describeFault(error), 0)));
     return null;
+  }
+
+  /** Its bytes cannot be read before it is thawed; its size can be asked for. */
+  async #checkFrozen(task: ObjectTask): Promise<CheckOutcome | null> {
+    const { tally } = this;
+    const { object } = task;
+    const { host, signal } = this.#ground;
+    try {
+      const found = await tally.region.store.head(objectKey(host, object.kind, object.id), signal);
+      if (found?.sizeBytes !== object.sizeBytes) return await this.#checkVersions(task, () => tally.noteWrong(object, describeSize(object), 0));
+      tally.noteFrozen(object);
+      return null;
+    } catch (error) {
+      return this.#noteFault(task, error);
+    }
   }
 
   /** Looks for a right version below what is there; `noteFault` says what is wrong where there is none. */
@@ -154,6 +169,10 @@ export class RegionCheck {
       throw error;
     }
   }
+}
+
+function describeSize({ sizeBytes }: ListedObject): string {
+  return `its size is not the ${sizeBytes} bytes listed`;
 }
 
 function describeFault(error: StoreError): string {

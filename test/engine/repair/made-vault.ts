@@ -10,6 +10,7 @@ import { objectKey, type ObjectKind } from "../../../src/format/object-key.ts";
 import { encodeRecord } from "../../../src/format/record.ts";
 import { encodeVaultMarker } from "../../../src/format/vault-marker.ts";
 import { readRecoveryFiles } from "../../../src/recovery/recovery-files.ts";
+import type { Keeping } from "../../../src/storage/object-store.ts";
 import { fakeS3Url, type FakeBucket, type FakeS3, startFakeS3 } from "../../support/fake-s3.ts";
 import { noise } from "../../support/host.ts";
 import { afterUse } from "../../support/temp-dir.ts";
@@ -134,11 +135,11 @@ export class MadeVault {
   }
 
   /** As after nights without a fault. */
-  fill(name: string): void {
+  fill(name: string, storageClass?: string): void {
     const bucket = this.bucket(name);
     for (const key of bucket.versionedKeys()) bucket.delete(key);
     bucket.set("coldkeep.json", encodeVaultMarker(VAULT, new Date(BEGAN_MS).toISOString()));
-    for (const { key, bytes } of [...readRecoveryFiles(), ...OBJECTS, ...MANIFESTS]) bucket.set(key, bytes);
+    for (const { key, bytes } of [...readRecoveryFiles(), ...OBJECTS, ...MANIFESTS]) bucket.set(key, bytes, key.includes("/volumes/") ? storageClass : undefined);
   }
 
   /** Keys that a region holds with other bytes than they should have, or not at all. */
@@ -146,10 +147,10 @@ export class MadeVault {
     return [...OBJECTS, ...MANIFESTS].filter(({ key, bytes }) => this.bucket(name).get(key)?.equals(bytes) !== true).map(({ key }) => key);
   }
 
-  async repair(options: { dryRun?: boolean; quick?: boolean; region?: string; signer?: Signer; away?: readonly string[]; signal?: AbortSignal; retryMs?: number } = {}): Promise<RepairReport & { said: string[] }> {
+  async repair(options: { dryRun?: boolean; quick?: boolean; region?: string; signer?: Signer; away?: readonly string[]; signal?: AbortSignal; retryMs?: number; keeping?: Keeping } = {}): Promise<RepairReport & { said: string[] }> {
     const said: string[] = [];
-    const { dryRun = false, quick = false, region, signer: by, away = [], signal = new AbortController().signal, retryMs = 50 } = options;
-    const specs = this.names.map((name) => ({ name, url: fakeS3Url(this.fake, name), retryMs, deadlineMs: 60_000, keys: this.fake.keys }));
+    const { dryRun = false, quick = false, region, signer: by, away = [], signal = new AbortController().signal, retryMs = 50, keeping = {} } = options;
+    const specs = this.names.map((name) => ({ name, url: fakeS3Url(this.fake, name), retryMs, deadlineMs: 60_000, keys: this.fake.keys, keeping }));
     const regions: Region[] = await openRegions(specs, () => undefined);
     try {
       const vault = { regions, reachable: regions.filter(({ name }) => !away.includes(name)), trust: TRUST };
