@@ -23,14 +23,14 @@ const verbs = COMMANDS.flatMap((each): [string, Command][] =>
 
 describe("the help", () => {
   test("of every verb ends with its exit codes and two examples that parse", () => {
-    expect(verbs.map(([name]) => name)).toEqual(["init", "backup", "list", "files", "show", "diff", "verify", "restore", "status", "report", "doctor", "schedule print", "schedule install", "schedule remove", "schedule status", "kit print", "kit add-signer", "kit check", "host retire", "publish-program", "state rebuild", "config check", "config schema", "config show", "notify test", "completion bash", "completion zsh", "completion fish"]);
+    expect(verbs.map(([name]) => name)).toEqual(["init", "backup", "list", "files", "show", "diff", "verify", "restore", "status", "report", "doctor", "schedule print", "schedule install", "schedule remove", "schedule status", "prune", "hold", "release", "repair", "kit print", "kit add-signer", "kit check", "kit protect", "key new", "key show", "key check", "key rotate", "signer list", "signer trust", "signer revoke", "host retire", "publish-program", "state rebuild", "config check", "config schema", "config show", "notify test", "completion bash", "completion zsh", "completion fish"]);
     for (const [name, command] of verbs) {
       const help = parseArgv([...name.split(" "), "--help"], COMMANDS, "1.2.3");
       expect(help, name).toMatchObject({ kind: "help" });
       if (help.kind !== "help") continue;
       const end = help.text.slice(help.text.indexOf("Exit codes:"));
       expect(end, name).toMatch(/^Exit codes:\n {4}0 {2}\w.*\n {4}1 {2}\w.*\n {4}2 {2}\w[\s\S]*\n {2}130 {2}interrupted\n\nExamples:\n {2}coldkeep/);
-      expect(command.examples, name).toHaveLength(2);
+      expect(command.examples.length, name).toBeGreaterThanOrEqual(2);
       for (const [line, what] of command.examples) {
         expect(end, name).toContain(`  ${line}\n      ${what}`);
         const [program, ...words] = line.replace(/ > .*/, "").split(" ");
