@@ -33,7 +33,7 @@ describe("the help", () => {
       expect(command.examples.length, name).toBeGreaterThanOrEqual(2);
       for (const [line, what] of command.examples) {
         expect(end, name).toContain(`  ${line}\n      ${what}`);
-        const [program, ...words] = (line.replace(/ > .*/, "").match(/"[^"]*"|\S+/g) ?? []).map((word) => word.replaceAll('"', ""));
+        const [program, ...words] = (line.replace(/ > .*/, "").replace(/<\([^)]*\)/, "FILE").match(/"[^"]*"|\S+/g) ?? []).map((word) => word.replaceAll('"', ""));
         expect(program).toBe("coldkeep");
         expect(parseArgv(words, COMMANDS, "1.2.3"), line).toMatchObject({ kind: "run" });
       }
