@@ -130,28 +130,33 @@ test("with the reader's keys: restores, and writes nothing", async () => {
   await host.run(["restore", "--kit", host.kit, "--to", join(host.folder, "out")], 0, env);
   expect(readFileSync(join(host.folder, "out", host.folder, "source/b.txt"), "utf8")).toBe("beta");
   await host.run(["verify", "--level", "content", "--kit", host.kit], 0, env);
+  // What is hidden in one bucket is found behind its delete marker, without the other.
+  await owner().removeObject("versioned", (await volume("versioned")).key);
+  await host.run(["restore", "--kit", host.kit, "--region", "versioned", "--to", join(host.folder, "hidden")], 0, env);
+  expect(readFileSync(join(host.folder, "hidden", host.folder, "source/b.txt"), "utf8")).toBe("beta");
   await expect(client("reader").putObject("plain", "vault/hosts/web1/volumes/x", "mine")).rejects.toMatchObject({ code: "AccessDenied" });
   await expect(client("reader").removeObject("plain", (await volume("plain")).key)).rejects.toMatchObject({ code: "AccessDenied" });
 }, 120_000);
 
 test("with the operator's keys: puts a damaged object right, says things in records, and deletes nothing", async () => {
   const { key, versionId } = await volume("versioned");
-  const right: Buffer[] = [];
-  for await (const piece of (await client("operator").getObject("versioned", key)) as AsyncIterable<Buffer>) right.push(piece);
   await client("operator").putObject("versioned", key, "damaged");
   await host.run(["verify", "--config", host.config], 3, asHost());
-  await client("operator").putObject("versioned", key, Buffer.concat(right));
+  await host.run(["repair", "--kit", host.kit], 0, { env: environment("operator") });
   await host.run(["verify", "--config", host.config], 0, asHost());
   await host.run(["host", "retire", "web1", "--kit", host.kit], 0, { env: environment("operator") });
   // The host itself may put into its folder, but no reader believes what it says there.
   for (const attempt of [client("operator").removeObject("versioned", key), client("operator").removeObject("versioned", key, { versionId })]) await expect(attempt).rejects.toMatchObject({ code: "AccessDenied" });
 }, 120_000);
 
-test("with the pruner's keys: deletes objects and versions, and writes records only", async () => {
+test("with the pruner's keys: prunes, deletes objects and versions, and writes nothing else", async () => {
   const pruner = client("pruner");
   await expect(pruner.putObject("versioned", "vault/hosts/web1/volumes/x", "mine")).rejects.toMatchObject({ code: "AccessDenied" });
   await expect(pruner.setBucketVersioning("versioned", { Status: "Suspended" })).rejects.toMatchObject({ code: "AccessDenied" });
-  await pruner.putObject("versioned", "vault/hosts/web1/records/x", "a record");
+  const run = await host.run(["prune", "--kit", host.kit, "--keep", "daily=1"], 0, { env: environment("pruner") });
+  const [done] = run.json<{ hosts: { expire: number; failure: unknown }[] }>().hosts;
+  expect(done).toMatchObject({ failure: null });
+  expect(done?.expire).toBeGreaterThan(0);
   const { key, versionId } = await volume("versioned");
   await pruner.removeObject("versioned", key, { versionId });
   await expect(owner().statObject("versioned", key, { versionId })).rejects.toMatchObject({ code: "NotFound" });
