@@ -61,7 +61,7 @@ let zshOffers: Map<string, string[]> | undefined;
 function askZsh(asked: readonly string[]): Map<string, string[]> {
   const setup = join(dir, "setup.zsh");
   writeFileSync(setup, `
-    PS1=; autoload -U compinit; compinit -C -d ${dir}/zcompdump; source ${script("zsh")}
+    PS1=; LISTMAX=10000; autoload -U compinit; compinit -C -d ${dir}/zcompdump; source ${script("zsh")}
     integer turn=0
     compadd() {
       local -a caught
