@@ -55,7 +55,7 @@ function deadLinks(path: string): string[] {
 /** `program/signer: is revoked` of the threat model → whether a test file has one of that name. */
 function isTest(claim: string): boolean {
   const [, file = "", name = ""] = /^([a-z/-]+): (.*)$/.exec(claim) ?? [];
-  const found = [`test/${file}.test.ts`, `test/${file}.server.test.ts`].find((path) => existsSync(join(root, path)));
+  const found = [`test/${file}.test.ts`, `test/${file}.slow.test.ts`, `test/${file}.server.test.ts`].find((path) => existsSync(join(root, path)));
   return found !== undefined && ["test", "describe"].some((word) => new RegExp(`\\b${word}(?:\\.\\w+)*\\(?[^\n]*"${RegExp.escape(name)}`).test(read(found)));
 }
 

@@ -1,11 +1,12 @@
 import { defineConfig } from "vitest/config";
 
 /**
- * `unit` (modules, in process), `program` (the real program, from outside), `faults` (the program among faults of every kind),
+ * `unit` (modules, in process), `program` (the real program, from outside), `faults` (the program among faults of every kind, and what else is slow),
  * `servers` (what needs a real server) and `long` (the same over many minutes). Node itself loads the sources, by type
  * stripping, so that worker URLs mean here what they mean in production.
  */
 const serverTests = "test/**/*.server.test.ts";
+const slowTests = "test/**/*.slow.test.ts";
 const longTests = "test/**/*.long.test.ts";
 /** Much of their time they wait: for a clock tick to pass, a time-out to end. */
 const PROGRAMS_AT_ONCE = 5;
@@ -27,8 +28,9 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/program/**", "test/faults/**", serverTests, longTests],
+          exclude: ["test/program/**", "test/faults/**", serverTests, slowTests, longTests],
           testTimeout: 20_000,
+          maxWorkers: 4,
         },
       },
       {
@@ -36,7 +38,7 @@ export default defineConfig({
         test: {
           name: "program",
           include: ["test/program/**/*.test.ts"],
-          exclude: [serverTests],
+          exclude: [serverTests, slowTests],
           testTimeout: 120_000,
           hookTimeout: 60_000,
           maxWorkers: PROGRAMS_AT_ONCE,
@@ -46,7 +48,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "faults",
-          include: ["test/faults/**/*.test.ts"],
+          include: ["test/faults/**/*.test.ts", slowTests],
           testTimeout: 120_000,
           hookTimeout: 60_000,
           maxWorkers: PROGRAMS_AT_ONCE,
