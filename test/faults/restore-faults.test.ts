@@ -39,14 +39,15 @@ describe("a restore that is stopped goes on", () => {
     fake.onRequest = () => undefined;
   });
 
-  const volumeOf = (key: string): string | undefined => /\/volumes\/(.*)\.tar/.exec(key)?.[1];
+  /** The volume whose bytes are asked for. */
+  const volumeOf = ({ operation, key }: { operation: string; key: string }): string | undefined => (operation === "GetObject" ? /\/volumes\/(.*)\.tar/.exec(key)?.[1] : undefined);
   const doneIn = (out: string): string[] => (existsSync(join(out, ".coldkeep-restore/done")) ? readFileSync(join(out, ".coldkeep-restore/done"), "utf8").split("\n").slice(0, -1) : []);
 
   /** Answers for two volumes, and never again. */
   function stallAfterTwo(): void {
     const answered = new Set<string>();
-    fake.onRequest = ({ key }) => {
-      const volume = volumeOf(key);
+    fake.onRequest = (request) => {
+      const volume = volumeOf(request);
       if (volume === undefined || answered.has(volume)) return undefined;
       if (answered.size >= 2) return { kind: "stall" };
       answered.add(volume);
@@ -63,7 +64,7 @@ describe("a restore that is stopped goes on", () => {
     const asked = fake.requests.length;
     const run = await restore(host, ["--to", out]);
     expect(run).toMatchObject({ status: 0, document: { status: "complete", resumed: true } });
-    const fetched = new Set(fake.requests.slice(asked).flatMap(({ key }) => volumeOf(key) ?? []));
+    const fetched = new Set(fake.requests.slice(asked).flatMap((request) => volumeOf(request) ?? []));
     expect([...fetched].filter((volume) => done.includes(volume))).toEqual([]);
     expect(treeDigest(out + host.source)).toBe(treeDigest(host.source));
     expect(leftovers(out)).toEqual([]);
@@ -92,7 +93,7 @@ describe("a restore that is stopped goes on", () => {
     expect(existsSync(join(out, ".coldkeep-restore/finishing"))).toBe(true);
     const asked = fake.requests.length;
     await goesOn(out, []);
-    expect(fake.requests.slice(asked).filter(({ key }) => volumeOf(key) !== undefined)).toEqual([]);
+    expect(fake.requests.slice(asked).filter((request) => volumeOf(request) !== undefined)).toEqual([]);
   });
 
   test("after the machine was started anew nothing is taken for written that may not have reached the disk", async () => {
@@ -138,7 +139,7 @@ describe("a restore that is stopped goes on", () => {
   });
 
   test("a head that comes behind the ranges it opens", async () => {
-    fake.onRequest = ({ key, headers }) => (volumeOf(key) !== undefined && headers["range"]?.startsWith("bytes=0-") ? { kind: "delay", ms: 400 } : undefined);
+    fake.onRequest = (request) => (volumeOf(request) !== undefined && request.headers["range"]?.startsWith("bytes=0-") ? { kind: "delay", ms: 400 } : undefined);
     const run = await restore(host, [join(host.source, "files/5")]);
     expect(run).toMatchObject({ status: 0, stderr: "" });
     expect(readFileSync(join(run.out + host.source, "files/5")).equals(noise(900 * KIB, 5))).toBe(true);
@@ -146,8 +147,8 @@ describe("a restore that is stopped goes on", () => {
 
   test("a store that stops allowing it loses nothing: the run fails, and goes on later", async () => {
     const allowed = new Set<string>();
-    fake.onRequest = ({ key }) => {
-      const volume = volumeOf(key);
+    fake.onRequest = (request) => {
+      const volume = volumeOf(request);
       if (volume === undefined || allowed.has(volume)) return undefined;
       if (allowed.size >= 2) return { kind: "status", status: 403, code: "AccessDenied" };
       allowed.add(volume);
