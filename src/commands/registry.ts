@@ -154,7 +154,6 @@ const restore = defineCommand({
   },
   examples: [
     ["coldkeep restore --kit coldkeep-kit.txt --to /restored", "the latest archive, on any machine"],
-    ["coldkeep restore --thaw bulk --wait --kit coldkeep-kit.txt --to /restored", "out of a cold storage class: thawed, waited for, restored"],
     ["coldkeep restore /etc/ssh --archive 20261123 --kit coldkeep-kit.txt --to /restored", "one directory of an older one"],
   ],
   load: () => import("./restore.ts"),

@@ -30,7 +30,7 @@ describe("the help", () => {
       if (help.kind !== "help") continue;
       const end = help.text.slice(help.text.indexOf("Exit codes:"));
       expect(end, name).toMatch(/^Exit codes:\n {4}0 {2}\w.*\n {4}1 {2}\w.*\n {4}2 {2}\w[\s\S]*\n {2}130 {2}interrupted\n\nExamples:\n {2}coldkeep/);
-      expect(command.examples.length, name).toBeGreaterThanOrEqual(2);
+      expect(command.examples, name).toHaveLength(2);
       for (const [line, what] of command.examples) {
         expect(end, name).toContain(`  ${line}\n      ${what}`);
         const [program, ...words] = (line.replace(/ > .*/, "").replace(/<\([^)]*\)/, "FILE").match(/"[^"]*"|\S+/g) ?? []).map((word) => word.replaceAll('"', ""));

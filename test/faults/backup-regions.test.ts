@@ -87,7 +87,7 @@ describe("a region that fails is behind, and brought up to date by the next run,
     expect(run).toMatchObject({ status: 3, document: { status: "complete", regions: { north: "complete", south: "behind" } } });
     expect(run.stderr).toContain('region "south"');
     // Its budget of a second, spent at most at two places, and the run itself.
-    expect(run.document.durationMs).toBeLessThan(15_000);
+    expect(run.document.durationMs).toBeLessThan(9_000);
     expect(keysOf(south, MANIFEST)).toEqual([]);
     expect(treeDigest(await host.restored("--region", "north"))).toBe(treeDigest(host.source));
 
@@ -110,7 +110,7 @@ describe("a region that fails is behind, and brought up to date by the next run,
     await south.stop();
     const run = await host.backup();
     expect(run).toMatchObject({ status: 3, document: { regions: { north: "complete", south: "behind" } } });
-    expect(run.document.durationMs).toBeLessThan(15_000);
+    expect(run.document.durationMs).toBeLessThan(9_000);
     expect(await host.backup()).toMatchObject({ status: 3 });
   });
 

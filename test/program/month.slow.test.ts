@@ -76,7 +76,7 @@ notify: [{ping: {url: "${watch.origin}/ping"}}]
 metrics: {textfile: "${join(host.dir, "metrics/coldkeep.prom")}"}
 `);
     for (let night = 0; night < NIGHTS - 1; night++) nights.push(await spend(night));
-  }, 600_000);
+  }, 240_000);
   afterAll(() => watch.stop());
 
   /** The nights from one to another, both included. */
