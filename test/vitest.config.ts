@@ -31,6 +31,8 @@ export default defineConfig({
           exclude: ["test/program/**", "test/faults/**", serverTests, slowTests, longTests],
           testTimeout: 20_000,
           maxWorkers: 4,
+          // Projects with different numbers of workers run one after the other.
+          sequence: { groupOrder: 0 },
         },
       },
       {
@@ -42,6 +44,7 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 60_000,
           maxWorkers: PROGRAMS_AT_ONCE,
+          sequence: { groupOrder: 1 },
         },
       },
       {
