@@ -13,7 +13,7 @@ import type { OpenVault } from "../open-vault.ts";
 import { type ColdVolumes, findCold, thawBlocked, type ThawOrder } from "./cold.ts";
 import { UnpackCrew, type UnpackTask } from "./crew.ts";
 import { JOURNAL_FOLDER, RestoreJournal } from "./journal.ts";
-import type { RestorePlan } from "./messages.ts";
+import type { LeaveOut, RestorePlan, UnpackSetup } from "./messages.ts";
 import { isSmallPlan, planRestore } from "./plan.ts";
 
 export type RestoreOrder = {
@@ -27,6 +27,8 @@ export type RestoreOrder = {
   numericOwner: boolean;
   /** What is to become of volumes that no region has readable; null: the restore ends. */
   thaw: ThawOrder | null;
+  /** For the restore of a machine into its own root. */
+  machine?: Pick<UnpackSetup, "aside" | "aclIds"> & { leaveOut: LeaveOut };
   emit: Emit;
   signal: AbortSignal;
 };
@@ -87,7 +89,7 @@ async function restoreWith(crew: UnpackCrew, order: RestoreOrder, startedAtMs: n
   const isNew = prepareTarget(target, order.merge || isBegun, JOURNAL_FOLDER);
   const journal = RestoreJournal.open(target, identity);
   try {
-    const { plan, objects } = await planRestore({ catalog, manifest, catalogDir: vault.cache.directory, segments, paths, journal, signal });
+    const { plan, objects } = await planRestore({ catalog, manifest, catalogDir: vault.cache.directory, segments, paths, leaveOut: order.machine?.leaveOut, journal, signal });
     if (!journal.isResumed && !order.merge) checkSpace(target, plan, emit);
     const source = vault.objects(seen);
     const cold = await findCold(vault.reachable, host, neededVolumes(plan, objects, journal.done), emit, signal);
@@ -130,8 +132,8 @@ type Unpacking = {
 
 async function unpack(unpacking: Unpacking): Promise<RestoreReport> {
   const { crew, order, journal, plan, objects, seen, source } = unpacking;
-  const { target, numericOwner, merge, emit, signal, vault } = order;
-  const setup = { target, archiveId: seen.id, planDir: journal.planDir, numericOwner, merge: merge || journal.isResumed };
+  const { target, numericOwner, merge, machine, emit, signal, vault } = order;
+  const setup = { target, archiveId: seen.id, planDir: journal.planDir, numericOwner, merge: merge || journal.isResumed, aside: machine?.aside, aclIds: machine?.aclIds };
   const onListDone = ({ object, list }: UnpackTask): void => {
     if (object !== null) journal.noteDone(list);
     const { bytes, files } = crew.totals;
