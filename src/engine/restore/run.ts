@@ -9,7 +9,7 @@ import type { ListedObject } from "../../format/manifest.ts";
 import { formatSize } from "../../units.ts";
 import type { Emit } from "../events.ts";
 import type { ObjectSource } from "../object-source.ts";
-import type { OpenVault } from "../open-vault.ts";
+import type { FoundArchive, OpenVault } from "../open-vault.ts";
 import { type ColdVolumes, findCold, thawBlocked, type ThawOrder } from "./cold.ts";
 import { UnpackCrew, type UnpackTask } from "./crew.ts";
 import { JOURNAL_FOLDER, RestoreJournal } from "./journal.ts";
@@ -18,7 +18,8 @@ import { isSmallPlan, planRestore } from "./plan.ts";
 
 export type RestoreOrder = {
   vault: OpenVault;
-  archive: string | undefined;
+  /** An id, the start of one, `latest`; or an archive that was found already. */
+  archive: string | undefined | FoundArchive;
   /** Entry paths; empty: everything. */
   paths: string[];
   /** Absolute path of the directory under which everything lands. */
@@ -77,7 +78,7 @@ export async function runRestore(order: RestoreOrder): Promise<RestoreReport> {
 async function restoreWith(crew: UnpackCrew, order: RestoreOrder, startedAtMs: number): Promise<RestoreReport> {
   const { vault, paths, target, emit, signal } = order;
   emit({ kind: "progress", text: "reading the catalog" });
-  const { seen, manifest } = await vault.archive(order.archive);
+  const { seen, manifest } = typeof order.archive === "object" ? order.archive : await vault.archive(order.archive);
   const { id, host } = seen.header;
   const identity = { vault: vault.trust.vault, host, archive: id, paths };
   const isBegun = RestoreJournal.isBegun(target, identity);
