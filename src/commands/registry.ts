@@ -136,7 +136,7 @@ const restore = defineCommand({
   arguments: "[path...]",
   argumentsHelp: "only these paths and what lies below them",
   options: options.RESTORE_OPTIONS,
-  conflicts: [...READING_CONFLICTS, ["plan", "thaw"], ["plan", "merge"], ["plan", "resume"], ["resume", "startOver"], ["resume", "archive"], ["resume", "only"], ["resume", "skip"]],
+  conflicts: [...READING_CONFLICTS, ["plan", "thaw"], ["plan", "merge"], ["plan", "resume"], ["resume", "startOver"], ["resume", "archive"], ["resume", "only"]],
   check: (args, given) => {
     options.checkReading(given);
     options.checkMachine(args, given);

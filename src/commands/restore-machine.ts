@@ -25,7 +25,7 @@ export async function runMachine(context: CommandContext, options: RestoreOption
   }
   using vault = await openSealedVault(context, options);
   const ground = { vault, emit: emitTo(terminal), signal };
-  if (options.resume) return await rebuild(context, await resumeRebuild(ground), startedAtMs);
+  if (options.resume) return await rebuild(context, await resumeRebuild(ground, stepNames(options.skip)), startedAtMs);
   const choice = { only: stepNames(options.only), skip: stepNames(options.skip), packagesFrom: options.packagesFrom ?? null, takeOver: options.takeOver };
   const { plan, begin } = await prepareRebuild({ ...ground, archive: options.archive, choice });
   if (terminal.wantsJson && options.plan) terminal.json({ ...plan });

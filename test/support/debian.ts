@@ -1,7 +1,9 @@
 /** Small Debian systems in folders of their own, entered as their root: for tests that change a whole machine. */
-import { execFileSync, spawn } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, rmSync } from "node:fs";
+import { type ChildProcess, type ChildProcessByStdio, execFileSync, spawn } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileTempDir } from "./temp-dir.ts";
 
 export type Entered = { status: number | null; signal: NodeJS.Signals | null; stdout: string; stderr: string };
@@ -61,19 +63,85 @@ export class DebianRoot {
       stdio: ["ignore", "pipe", "pipe"],
       ...(signal === undefined ? {} : { signal, killSignal: "SIGKILL" as const }),
     });
-    let stdout = "";
-    let stderr = "";
-    child.stdout.on("data", (bytes: Buffer) => (stdout += bytes.toString()));
-    child.stderr.on("data", (bytes: Buffer) => (stderr += bytes.toString()));
-    // The end that was asked for is no error of the test.
-    child.on("error", () => undefined);
-    return new Promise((resolve) => child.once("close", (status, ended) => resolve({ status, signal: ended, stdout, stderr })));
+    return outcomeOf(child);
   }
 
   /** The same for what has to succeed. Throws, showing what it said. */
   async must(script: string, options: EnterOptions = {}): Promise<string> {
-    const done = await this.run(script, options);
-    if (done.status === 0) return done.stdout;
-    throw new Error(`ended with ${done.status ?? done.signal}:\n${done.stdout}\n${done.stderr}`);
+    return wellDone(await this.run(script, options));
   }
+}
+
+/** A Debian in which systemd runs as the first process (systemd-nspawn, of Debian's systemd-container). */
+export class BootedDebian {
+  readonly #nspawn: ChildProcess;
+  readonly #init: number;
+
+  private constructor(nspawn: ChildProcess, init: number) {
+    this.#nspawn = nspawn;
+    this.#init = init;
+  }
+
+  /** Boots a root in which systemd is installed. Throws with what it said when it does not come up within a minute. */
+  static async boot(root: DebianRoot): Promise<BootedDebian> {
+    const args = ["--directory", root.path, "--boot", "--register=no", "--keep-unit", "--kill-signal=SIGRTMIN+3", "--machine", `ck${process.pid}`];
+    const nspawn = spawn("systemd-nspawn", args, { stdio: ["ignore", "pipe", "pipe"], env: { PATH } });
+    let said = "";
+    for (const stream of [nspawn.stdout, nspawn.stderr]) stream.on("data", (bytes: Buffer) => (said += bytes.toString()));
+    for (let tries = 0; tries < 120 && nspawn.exitCode === null; tries++) {
+      await sleep(500);
+      const init = childOf(nspawn.pid ?? 0);
+      if (init === undefined) continue;
+      const booted = new BootedDebian(nspawn, init);
+      const state = await booted.run("systemctl is-system-running");
+      if (/^(?:running|degraded)/.test(state.stdout)) return booted;
+    }
+    nspawn.kill("SIGKILL");
+    throw new Error(`systemd did not come up:\n${said}`);
+  }
+
+  /** Runs a bash script inside, as root. */
+  async run(script: string, env: Record<string, string> = {}): Promise<Entered> {
+    const inside = ["env", "-i", `PATH=${PATH}`, "HOME=/root", ...Object.entries(env).map(([name, value]) => `${name}=${value}`), "/bin/bash", "-ec", script];
+    return outcomeOf(spawn("nsenter", ["--target", String(this.#init), "--mount", "--uts", "--ipc", "--pid", "--root", "--wd", "--", ...inside], { stdio: ["ignore", "pipe", "pipe"] }));
+  }
+
+  /** The same for what has to succeed. Throws, showing what it said. */
+  async must(script: string, env: Record<string, string> = {}): Promise<string> {
+    return wellDone(await this.run(script, env));
+  }
+
+  /** Shuts it down as a machine would be. */
+  async powerOff(): Promise<void> {
+    const ended = new Promise((resolve) => this.#nspawn.once("close", resolve));
+    if (this.#nspawn.exitCode !== null) return;
+    await this.run("systemctl poweroff --no-block");
+    const hard = setTimeout(() => this.#nspawn.kill("SIGKILL"), 30_000);
+    await ended;
+    clearTimeout(hard);
+  }
+}
+
+function childOf(pid: number): number | undefined {
+  try {
+    const first = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ")[0];
+    return first === undefined || first === "" ? undefined : Number(first);
+  } catch {
+    return undefined;
+  }
+}
+
+function outcomeOf(child: ChildProcessByStdio<null, Readable, Readable>): Promise<Entered> {
+  let stdout = "";
+  let stderr = "";
+  child.stdout.on("data", (bytes: Buffer) => (stdout += bytes.toString()));
+  child.stderr.on("data", (bytes: Buffer) => (stderr += bytes.toString()));
+  // The end that was asked for is no error of the test.
+  child.on("error", () => undefined);
+  return new Promise((resolve) => child.once("close", (status, signal) => resolve({ status, signal, stdout, stderr })));
+}
+
+function wellDone(done: Entered): string {
+  if (done.status === 0) return done.stdout;
+  throw new Error(`ended with ${done.status ?? done.signal}:\n${done.stdout}\n${done.stderr}`);
 }

@@ -6,7 +6,7 @@ import type { OpenVault } from "../open-vault.ts";
 import { readArchived } from "./archived.ts";
 import { RebuildJournal } from "./journal.ts";
 import { type PlanChoice, planRebuild } from "./plan.ts";
-import type { RebuildPlan } from "./plan-types.ts";
+import type { RebuildPlan, StepName } from "./plan-types.ts";
 import type { StepContext } from "./step.ts";
 
 export type RebuildOrder = {
@@ -33,11 +33,11 @@ export async function prepareRebuild({ vault, archive, choice, emit, signal }: R
   return { plan, begin: () => ({ plan, archived, vault, journal: RebuildJournal.begin(plan), emit, signal }) };
 }
 
-/** Takes up a rebuild where it stopped. Throws E_NOT_FOUND where there is none, E_REFUSED for one of another vault or machine. */
-export async function resumeRebuild({ vault, emit, signal }: Omit<RebuildOrder, "archive" | "choice">): Promise<StepContext> {
+/** Takes up a rebuild where it stopped, without steps that are now to be skipped. Throws E_NOT_FOUND where there is none, E_REFUSED for one of another vault or machine. */
+export async function resumeRebuild({ vault, emit, signal }: Omit<RebuildOrder, "archive" | "choice">, skip: readonly StepName[]): Promise<StepContext> {
   const journal = unfinishedRebuild();
   if (journal === null) throw new ColdkeepError("E_NOT_FOUND", "no rebuild was begun on this machine that is not finished", { hint: "Begin one with `coldkeep restore --machine --kit FILE --plan`." });
-  const { plan } = journal;
+  const plan: RebuildPlan = { ...journal.plan, steps: journal.plan.steps.filter((step) => !skip.includes(step)) };
   const differs = plan.vault !== vault.trust.vault ? `vault ${plan.vault}` : plan.machine !== hostname() ? `a machine called ${plan.machine}` : null;
   if (differs !== null) throw new ColdkeepError("E_REFUSED", `the rebuild that was begun here is of ${differs}`, { hint: "Use its own kit; or begin anew with --start-over." });
   return { plan, archived: await readArchived(vault, plan.archive, emit, signal), vault, journal, emit, signal };

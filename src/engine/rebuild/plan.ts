@@ -23,9 +23,9 @@ export type PlanChoice = {
 };
 
 /** What is not restored by the step of files. */
-function leaveOutOf({ config, dumps, keysDir }: Archived, takeOver: boolean): string[] {
+function leaveOutOf({ config, dumps }: Archived, takeOver: boolean): string[] {
   const dataDirectories = dumps.flatMap(({ dataDirectory, engine }) => (dataDirectory === "" || engine === "sqlite" ? [] : [dataDirectory]));
-  const own = [config.state, "/var/lib/coldkeep", `/${ASIDE_FOLDER}`, `${keysDir}/chain`];
+  const own = [config.state, "/var/lib/coldkeep", `/${ASIDE_FOLDER}`];
   return [...UNTOUCHED.flatMap(({ paths }) => paths), ...own, ...dataDirectories, "/.coldkeep", ...(takeOver ? [] : HELD_SCHEDULE)];
 }
 

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { releaseServices } from "../../machine/rebuild/apt.ts";
-import { isStartable, reloadUnits, restartService, type ServiceOutcome, setEnabled, unitStates } from "../../machine/rebuild/init-system.ts";
+import { reloadUnits, restartService, type ServiceOutcome, setEnabled, starterOf, systemdRuns, unitStates } from "../../machine/rebuild/init-system.ts";
 import { applySysctl } from "../../machine/rebuild/sysctl.ts";
 import { ColdkeepError } from "../../errors.ts";
 import { scriptStartsAfter, startOrder, startsAfter } from "../../policy/start-order.ts";
@@ -37,8 +37,7 @@ function told({ unit, how, said }: ServiceOutcome): string {
   return `${unit}: ${how} failed: ${said.join(" | ")}`;
 }
 
-async function enableAll({ plan: { services, takeOver }, signal }: StepContext): Promise<string[]> {
-  const states = await unitStates(signal);
+async function enableAll({ plan: { services, takeOver }, signal }: StepContext, states: ReadonlyMap<string, string>): Promise<string[]> {
   const notes: string[] = [];
   for (const [state, units] of [["enabled", services.enable], ["disabled", services.disable], ["masked", services.mask]] as const) {
     for (const unit of units) {
@@ -60,18 +59,23 @@ export async function makeServices(context: StepContext): Promise<StepNotes> {
   const { plan, emit, signal } = context;
   releaseServices();
   const notes = await applySysctl(signal);
-  const lacks = await enableAll(context);
   await reloadUnits(signal);
+  const states = await unitStates(signal);
+  const lacks = await enableAll(context, states);
+  const started = new Set<string>();
   const units = plan.services.start;
   const failed: ServiceOutcome[] = [];
   for (const unit of startOrder(units, new Map(units.map((each) => [each, afterOf(each)])))) {
-    if (!isStartable(unit)) {
-      lacks.push(`${unit} is not started: systemd does not run here, and it has no script in /etc/init.d`);
+    const starter = starterOf(unit, states);
+    if (starter === undefined) {
+      lacks.push(`${unit} is not started: ${systemdRuns() ? "there is no such unit" : "systemd does not run here, and it has no script in /etc/init.d"}`);
       continue;
     }
+    if (started.has(starter)) continue;
+    started.add(starter);
     emit({ kind: "progress", text: `starting ${unit}` });
-    const started = await restartService(unit, signal);
-    if (!started.ok) failed.push(started);
+    const outcome = await restartService(unit, signal);
+    if (!outcome.ok) failed.push(outcome);
   }
   if (failed.length > 0) throw new ColdkeepError("E_DISK", `${failed.length} of ${units.length} services did not start:\n${failed.map(told).join("\n")}`, { hint: "Look at the service's own log, put right what it complains of," });
   return { notes, lacks };

@@ -51,9 +51,10 @@ export function stopService(unit: string, signal: AbortSignal): Promise<ServiceO
   return control("stop", unit, signal);
 }
 
-/** Whether it can be started here at all. */
-export function isStartable(unit: string): boolean {
-  return systemdRuns() || scriptOf(unit) !== undefined;
+/** What starts a unit here, which several may have in common: the unit itself, or a script; undefined where nothing does. `known`: names of unit files. */
+export function starterOf(unit: string, known: ReadonlyMap<string, string>): string | undefined {
+  if (!systemdRuns()) return scriptOf(unit);
+  return known.has(unit) || known.has(unit.replace(/@.*(?=\.)/, "@")) ? unit : undefined;
 }
 
 /** Makes systemd read its units again; without it, nothing has to be read. */
