@@ -202,6 +202,18 @@ const doctor = defineCommand({
   load: () => import("./doctor.ts"),
 });
 
+const health = defineCommand({
+  name: "health",
+  summary: "run the health checks of the configuration on this machine",
+  options: options.HEALTH_OPTIONS,
+  exitCodes: { [EXIT.done]: "every check is well", ...COMMON_EXITS, [EXIT.failed]: "a check failed, or there is none" },
+  examples: [
+    ["coldkeep health", "each check once; a declared load last"],
+    ["coldkeep health --only site --wait", "one of them, tried again for as long as its `within` says"],
+  ],
+  load: () => import("./health.ts"),
+});
+
 const state: CommandGroup = {
   name: "state",
   summary: "care for the local state",
@@ -292,6 +304,7 @@ export const COMMANDS: readonly (Command | CommandGroup)[] = [
   status,
   report,
   doctor,
+  health,
   scheduleVerbs(COMMON_EXITS),
   ...operatorVerbs(COMMON_EXITS, NOT_TRUSTED),
   state,

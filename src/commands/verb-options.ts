@@ -216,6 +216,12 @@ export const SIGNER_REVOKE_OPTIONS = {
   json: JSON_FLAG,
 } as const;
 export const DOCTOR_OPTIONS = { config: CONFIG, json: JSON_FLAG } as const;
+export const HEALTH_OPTIONS = {
+  config: CONFIG,
+  only: list("NAME", "only this check"),
+  wait: flag("try again what fails, for as long as its `within` says, as a rebuild does"),
+  json: JSON_FLAG,
+} as const;
 export const CONFIG_CHECK_OPTIONS = { config: CONFIG, json: JSON_FLAG } as const;
 export const CONFIG_SCHEMA_OPTIONS = { json: JSON_FLAG } as const;
 export const CONFIG_SHOW_OPTIONS = { config: CONFIG, json: JSON_FLAG } as const;
@@ -283,6 +289,7 @@ export type SignerListOptions = OptionsOf<typeof SIGNER_LIST_OPTIONS>;
 export type SignerTrustOptions = OptionsOf<typeof SIGNER_TRUST_OPTIONS>;
 export type SignerRevokeOptions = OptionsOf<typeof SIGNER_REVOKE_OPTIONS>;
 export type DoctorOptions = OptionsOf<typeof DOCTOR_OPTIONS>;
+export type HealthOptions = OptionsOf<typeof HEALTH_OPTIONS>;
 export type ConfigCheckOptions = OptionsOf<typeof CONFIG_CHECK_OPTIONS>;
 export type ConfigSchemaOptions = OptionsOf<typeof CONFIG_SCHEMA_OPTIONS>;
 export type ConfigShowOptions = OptionsOf<typeof CONFIG_SHOW_OPTIONS>;
