@@ -130,7 +130,7 @@ export async function planRebuild(vault: OpenVault, archived: Archived, choice: 
     leaveOut,
     databases: dumps,
     services: servicesOf(archived),
-    checks: [],
+    checks: config.health.map(({ name }) => name),
     reenter: profile.reenter,
     lastDrill: await lastDrillOf(vault, archived),
     rtoObjectiveMs: config.objectives.rtoMs,
