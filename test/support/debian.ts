@@ -1,7 +1,7 @@
 /** Small Debian systems in folders of their own, entered as their root: for tests that change a whole machine. */
 import { type ChildProcess, type ChildProcessByStdio, execFileSync, spawn } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileTempDir } from "./temp-dir.ts";
@@ -23,6 +23,16 @@ hostname "$2" && exec /usr/sbin/chroot "$1" /bin/bash -ec "$3"`;
 
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+const CACHE = resolve(import.meta.dirname, "../../node_modules/.cache/coldkeep/debian-12.tar");
+
+function debootstrap(path: string): void {
+  execFileSync("debootstrap", ["--variant=minbase", "bookworm", path], { stdio: "pipe" });
+  mkdirSync(dirname(CACHE), { recursive: true });
+  const whole = `${CACHE}.${process.pid}`;
+  execFileSync("tar", ["-C", path, "--xattrs", "--numeric-owner", "--one-file-system", "--exclude=./dev/*", "--exclude=./var/cache/apt/archives/*.deb", "-cf", whole, "."]);
+  renameSync(whole, CACHE);
+}
+
 export class DebianRoot {
   readonly path: string;
 
@@ -30,10 +40,12 @@ export class DebianRoot {
     this.path = path;
   }
 
-  /** A minimal Debian 12 in `name` below the test file's folder. */
+  /** A minimal Debian 12 in `name` below the test file's folder. The first test that wants one makes it, the others take its copy. */
   static make(name: string): DebianRoot {
     const path = join(fileTempDir(), name);
-    execFileSync("debootstrap", ["--variant=minbase", "bookworm", path], { stdio: "pipe" });
+    mkdirSync(path);
+    if (!existsSync(CACHE)) debootstrap(path);
+    else execFileSync("tar", ["-C", path, "--xattrs", "--numeric-owner", "-xf", CACHE]);
     return new DebianRoot(path).#prepared();
   }
 
