@@ -54,11 +54,21 @@ async function confirm({ terminal, signal }: CommandContext, given: string | und
   if (answer !== name) throw new ColdkeepError("E_REFUSED", `this machine is called ${name}, not "${answer}": nothing was changed`, { hint: `If this is the machine to rebuild, give --confirm ${name}.` });
 }
 
-async function rebuild({ terminal }: CommandContext, step: StepContext, startedAtMs: number): Promise<Outcome> {
+async function rebuild(context: CommandContext, step: StepContext, startedAtMs: number): Promise<Outcome> {
+  const { terminal } = context;
   const report = await runRebuild(step, startedAtMs);
   const { exitStatus, ...rest } = report;
-  if (terminal.wantsJson) terminal.json(rest);
-  else for (const text of reportLines(report)) terminal.say(text);
-  if (!step.plan.takeOver) terminal.say(`coldkeep's own schedule is held; when this machine is ${report.host} from now on: coldkeep backup --take-over, then coldkeep schedule install`);
+  if (!terminal.wantsJson) for (const text of reportLines(report)) terminal.say(text);
+  const firstArchive = step.plan.takeOver ? await takeOver(context, step) : null;
+  if (terminal.wantsJson) terminal.json({ ...rest, firstArchive });
+  else if (firstArchive !== null) terminal.say(`this machine has taken over the chain of ${report.host} with archive ${firstArchive}`);
+  else terminal.say(`coldkeep's own schedule is held; when this machine is ${report.host} from now on: coldkeep backup --take-over, then coldkeep schedule install`);
   return { exitStatus, summary: { archive: report.archive, regions: {}, counts: { entries: step.plan.files.entries, sourceBytes: step.plan.files.bytes } } };
+}
+
+/** The chain of archives goes on from this machine: the old one, should it wake up, is refused from here on. */
+async function takeOver({ env, terminal, signal }: CommandContext, { plan }: StepContext): Promise<string | null> {
+  const [{ loadConfig }, { runBackup }] = await Promise.all([import("../config/load.ts"), import("../engine/backup/run.ts")]);
+  const order = { loaded: loadConfig(plan.configPath), env, dryRun: false, takeOver: true, newChain: false, acceptChanges: false, inBackground: false, emit: emitTo(terminal), signal };
+  return (await runBackup(order)).archive;
 }
