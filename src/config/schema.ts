@@ -15,6 +15,7 @@ import type { SafetyRules } from "../policy/safety.ts";
 import { CALENDAR_FORM, parseCalendar } from "../policy/schedule/calendar.ts";
 import { formatSize, GIB, KIB, MIB, parseDuration, parseSize } from "../units.ts";
 import { type HealthCheck, health, knownHealthKeys } from "./health-schema.ts";
+import { machine, MACHINE_KEYS, type MachineConfig } from "./machine-schema.ts";
 import { retention, RETENTION_KEYS, type RetentionConfig } from "./retention-schema.ts";
 import { checked, durationUpTo, path } from "./value-types.ts";
 import { knownWatchKeys, type WatchConfig, watchKeys } from "./watch-schema.ts";
@@ -75,6 +76,7 @@ export type Config = WatchConfig & {
   retention: RetentionConfig | null;
   /** What must work on the host. */
   health: HealthCheck[];
+  machine: MachineConfig;
 };
 
 const DEFAULTS = {
@@ -288,6 +290,7 @@ const ConfigKeys = z.strictObject({
   schedule: Schedule.prefault({}).describe("When runs start by themselves, for `coldkeep schedule install`."),
   retention,
   health,
+  machine,
   ...watchKeys,
 });
 
@@ -312,6 +315,7 @@ export function knownKeys(path: readonly PropertyKey[]): string[] {
   if (path[0] === "sources") return Object.keys(SourceKeys.shape);
   if (path[0] === "retention") return RETENTION_KEYS;
   if (path[0] === "health") return knownHealthKeys(path);
+  if (path[0] === "machine") return MACHINE_KEYS;
   if (path[0] === "safety") return Object.keys(SafetyKeys.shape);
   return knownWatchKeys(path) ?? Object.keys(ConfigKeys.shape);
 }

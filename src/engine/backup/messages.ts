@@ -186,7 +186,7 @@ export type ScanReport = { counts: ScanCounts; problems: Problem[]; problemsTota
 export type SealRequest = {
   kind: "seal";
   catalogId: string;
-  head: { vault: string; host: string; id: string; sources: string[]; run: Record<string, unknown> };
+  head: { vault: string; host: string; id: string; sources: string[]; run: Record<string, unknown>; /** Of the machine; empty where none was taken. */ profile: Record<string, unknown> };
   sealed: SealedHead;
   recipientSet: number;
   spoolPath: string;

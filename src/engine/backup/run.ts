@@ -11,11 +11,11 @@ import { stalledAfterMs } from "../../policy/stalled.ts";
 import { HostLock } from "../../state/host-lock.ts";
 import { type KnownObject, RunState } from "../../state/run-state.ts";
 import { statePaths } from "../../state/state-paths.ts";
-import { parseRegionUrl } from "../../storage/region-url.ts";
 import { formatSize } from "../../units.ts";
 import type { EngineEvent } from "../events.ts";
 import type { HostSetup } from "../host-setup.ts";
 import type { Manifest } from "../manifests.ts";
+import { ownDirectories } from "../machine-profile.ts";
 import { closeRegions, type Region } from "../region.ts";
 import { knownObjects, objectsToRewrite } from "./base.ts";
 import { Crew, Scouts } from "./crew.ts";
@@ -23,6 +23,7 @@ import { FanOut } from "./fan-out.ts";
 import { findGround, readSafeSetup, type BackupOrder, type Ground } from "./ground.ts";
 import type { FinishedVolume, ScanCounts, ScanReport, SourceSpec } from "./messages.ts";
 import { noteStored } from "./locks.ts";
+import { ProfileTaker } from "./profile-taker.ts";
 import { measureUse } from "./reclaim.ts";
 import { fingerprintSet } from "./recipient-sets.ts";
 import { describeStages, StageClock } from "./stage-times.ts";
@@ -59,12 +60,6 @@ function sourcesOf({ loaded, keysDir }: HostSetup): SourceSpec[] {
   return [...loaded.config.sources, ...own];
 }
 
-/** Where the vault and the state lie on this machine. */
-function ownDirectories({ loaded: { config } }: HostSetup): string[] {
-  const regions = config.regions.map(({ url }) => parseRegionUrl(url)).flatMap((url) => (url.kind === "directory" ? [url.path] : []));
-  return [...regions, config.state];
-}
-
 /** An order whose events are heard by the lock too: it tells the next run whether this one gets anywhere. */
 type WatchedOrder = BackupOrder & { noteProgress(): void };
 
@@ -79,6 +74,9 @@ function watched(order: BackupOrder, lock: HostLock): WatchedOrder {
   };
 }
 
+/** What began before the ground was found. */
+type Early = { scouts: Scouts; profile: ProfileTaker };
+
 /** The run itself, on its ground. */
 class BackupRun {
   readonly #order: WatchedOrder;
@@ -91,11 +89,13 @@ class BackupRun {
 
   #committed: { id: string; segments: readonly SegmentReference[] } | undefined;
   readonly #scouts: Scouts;
+  readonly #profile: ProfileTaker;
   readonly #clock: StageClock;
 
-  constructor(order: WatchedOrder, ground: Ground, scouts: Scouts, clock: StageClock, startedAtMs: number) {
+  constructor(order: WatchedOrder, ground: Ground, { scouts, profile }: Early, clock: StageClock, startedAtMs: number) {
     this.#order = order;
     this.#scouts = scouts;
+    this.#profile = profile;
     this.#clock = clock;
     this.#ground = ground;
     this.#startedAtMs = startedAtMs;
@@ -193,6 +193,7 @@ class BackupRun {
       report,
       flags,
       usual: nextUsual(this.#ground.base?.usual ?? null, report.counts, report.sources, flags, this.#order.acceptChanges),
+      profile: this.#profile.taken(),
       startedAtMs: this.#startedAtMs,
       sources: sourcesOf(this.#ground.setup).map(({ path }) => path.toWellFormed()),
       type: isInterrupted ? "checkpoint" : "manifest",
@@ -291,15 +292,16 @@ export async function runBackup(given: BackupOrder): Promise<BackupReport> {
   const order = watched(given, lock);
   let state: RunState | undefined;
   let ground: Ground | undefined;
-  const scouts = new Scouts({ sources: sourcesOf(setup), excludedDirs: ownDirectories(setup) });
+  const scouts = new Scouts({ sources: sourcesOf(setup), excludedDirs: ownDirectories(setup.loaded) });
+  const profile = new ProfileTaker(setup.loaded, order.emit);
   const clock = new StageClock(order.emit);
   try {
     state = new RunState(stateDir);
     ground = await findGround(order, setup, state);
     clock.end("looked at the regions");
-    return await new BackupRun(order, ground, scouts, clock, startedAtMs).run();
+    return await new BackupRun(order, ground, { scouts, profile }, clock, startedAtMs).run();
   } finally {
-    await scouts.terminate();
+    await Promise.all([scouts.terminate(), profile.end()]);
     state?.close();
     if (ground !== undefined) closeRegions(ground.regions);
     rmSync(statePaths(stateDir).spool, { recursive: true, force: true });

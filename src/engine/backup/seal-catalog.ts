@@ -39,7 +39,6 @@ export function sealCatalog(
     segments: segments.length,
     problems: facts.problems,
     databases: [],
-    profile: {},
   };
   const text = encodeCatalogRoot({ head, segments });
   const [offset, length] = writer.append(compressFrame(text, ROOT_LEVEL));

@@ -1,0 +1,38 @@
+/** Profiles: of this machine as it is, and of an archive. */
+import type { LoadedConfig } from "../config/load.ts";
+import { ColdkeepError } from "../errors.ts";
+import type { Profile } from "../format/profile.ts";
+import { readProfile } from "../format/profile.ts";
+import { takeProfile } from "../machine/profile/take-profile.ts";
+import type { Coverage } from "../machine/profile/uncovered.ts";
+import { parseRegionUrl } from "../storage/region-url.ts";
+import type { OpenVault } from "./open-vault.ts";
+
+/** Where the vault and the state lie on this machine. */
+export function ownDirectories({ config }: LoadedConfig): string[] {
+  const regions = config.regions.map(({ url }) => parseRegionUrl(url)).flatMap((url) => (url.kind === "directory" ? [url.path] : []));
+  return [...regions, config.state];
+}
+
+/** What needs no source, or has one. */
+export function coverageOf(loaded: LoadedConfig): Coverage {
+  const { sources, machine } = loaded.config;
+  return { sources: [...sources.map(({ path }) => path), loaded.dir], except: [...ownDirectories(loaded), ...machine.ignoreUncovered] };
+}
+
+/** Of this machine now; with a configuration, also what its sources do not cover. */
+export function profileHere(loaded: LoadedConfig | null, nowMs: number, signal: AbortSignal): Promise<Profile> {
+  return takeProfile({ nowMs, coverage: loaded === null ? null : coverageOf(loaded), signal });
+}
+
+export type ArchivedProfile = { archive: string; host: string; profile: Profile };
+
+/** Fetches no more than the root of the catalog. Throws E_NOT_FOUND where the archive has no profile, E_FORMAT, E_OBJECT, E_IDENTITY. */
+export async function profileOfArchive(vault: OpenVault, wanted: string | undefined): Promise<ArchivedProfile> {
+  const { seen, manifest } = await vault.archive(wanted);
+  const { head } = (await vault.catalog(seen, manifest)).root;
+  const profile = readProfile(head.profile);
+  if (profile !== null) return { archive: head.id, host: head.host, profile };
+  if (Object.keys(head.profile).length === 0) throw new ColdkeepError("E_NOT_FOUND", `archive ${head.id} holds no profile of its machine`, { hint: "Set `machine: {profile: true}` in the configuration: the next backup takes one along." });
+  throw new ColdkeepError("E_FORMAT", `the profile in archive ${head.id} has not the form of one`, { hint: "Its files can be restored all the same: coldkeep restore --to DIR." });
+}
