@@ -23,6 +23,7 @@ export async function runMachine(context: CommandContext, options: RestoreOption
   if (unfinished !== null && !options.resume && !options.startOver && !options.plan) {
     throw new ColdkeepError("E_REFUSED", `a rebuild from archive ${unfinished.plan.archive} was begun here and is not finished`, { hint: "Go on with --resume, or begin anew with --start-over." });
   }
+  if (options.confirm !== undefined) checkName(options.confirm);
   using vault = await openSealedVault(context, options);
   const ground = { vault, emit: emitTo(terminal), signal };
   if (options.resume) return await rebuild(context, await resumeRebuild(ground, stepNames(options.skip)), startedAtMs);
@@ -50,7 +51,11 @@ function refuseLacking(packages: readonly string[], accepted: readonly string[])
 async function confirm({ terminal, signal }: CommandContext, given: string | undefined): Promise<void> {
   const name = hostname();
   if (given === undefined && !terminal.canAsk) throw new ColdkeepError("E_USAGE", "--confirm is missing", { hint: `To rebuild this machine, give its own name: --confirm ${name}.` });
-  const answer = given ?? (await terminal.ask(`This changes this machine. Type its name, ${name}, to go on:`, signal));
+  checkName(given ?? (await terminal.ask(`This changes this machine. Type its name, ${name}, to go on:`, signal)));
+}
+
+function checkName(answer: string): void {
+  const name = hostname();
   if (answer !== name) throw new ColdkeepError("E_REFUSED", `this machine is called ${name}, not "${answer}": nothing was changed`, { hint: `If this is the machine to rebuild, give --confirm ${name}.` });
 }
 

@@ -26,7 +26,7 @@ export type RebuildPlan = {
   sourceFaults: string[];
   files: { entries: number; files: number; bytes: number; volumes: number; storedBytes: number };
   /** What stays as this machine has it, of what the archive holds. */
-  untouched: { what: string; paths: string[] }[];
+  untouched: { what: string; /** Whether it is laid out for comparison. */ review: boolean; paths: string[] }[];
   /** Patterns of what is not restored. */
   leaveOut: string[];
   databases: DataFact[];

@@ -31,9 +31,9 @@ function leaveOutOf({ config, dumps }: Archived, takeOver: boolean): string[] {
 
 async function untouchedOf({ catalog }: Archived): Promise<RebuildPlan["untouched"]> {
   const present = new Set(await presentPaths(catalog, UNTOUCHED.flatMap(({ paths }) => paths)));
-  return UNTOUCHED.flatMap(({ what, paths }) => {
+  return UNTOUCHED.flatMap(({ what, review, paths }) => {
     const held = paths.filter((path) => present.has(path));
-    return held.length === 0 ? [] : [{ what, paths: held }];
+    return held.length === 0 ? [] : [{ what, review, paths: held }];
   });
 }
 
@@ -75,11 +75,13 @@ async function resolvable(trial: TrialSources, plan: PackagePlan, faults: string
 function servicesOf({ profile }: Archived): RebuildPlan["services"] {
   const own = profile.units.filter(({ name }) => !isMachineUnit(name));
   const named = (state: string): string[] => own.flatMap((unit) => (unit.state === state ? [unit.name] : []));
+  // Where systemd did not run, nobody knows what of it was active.
+  const started = own.some(({ active }) => active) ? own.filter(({ active }) => active).map(({ name }) => name) : named("enabled");
   return {
     enable: named("enabled"),
     disable: named("disabled"),
     mask: named("masked"),
-    start: own.flatMap(({ name, active }) => (active && /\.(?:service|socket)$/.test(name) ? [name] : [])),
+    start: started.filter((name) => /\.(?:service|socket)$/.test(name) && !name.includes("@.")),
   };
 }
 

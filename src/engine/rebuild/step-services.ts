@@ -39,6 +39,8 @@ function told({ unit, how, said }: ServiceOutcome): string {
 
 async function enableAll({ plan: { services, takeOver }, signal }: StepContext, states: ReadonlyMap<string, string>): Promise<string[]> {
   const notes: string[] = [];
+  // Without systemd what starts with the machine are links in /etc/rc?.d, which came with the files.
+  if (states.size === 0) return notes;
   for (const [state, units] of [["enabled", services.enable], ["disabled", services.disable], ["masked", services.mask]] as const) {
     for (const unit of units) {
       const here = states.get(unit);

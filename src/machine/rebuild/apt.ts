@@ -78,6 +78,8 @@ export class TrialSources {
       "Dir::Etc::TrustedParts": at("trusted.gpg.d"),
       "Dir::State::Lists": at("lists"),
       "Dir::Cache": at("cache"),
+      // Its own user cannot reach the folder.
+      "APT::Sandbox::User": "root",
     };
     return Object.entries(options).flatMap(([name, value]) => ["-o", `${name}=${value}`]);
   }
@@ -85,7 +87,7 @@ export class TrialSources {
   /** Fetches the lists of packages. Returns what went wrong with single sources. Throws E_DISK. */
   async update(signal: AbortSignal): Promise<string[]> {
     const result = await runTool({ argv: ["apt-get", ...this.#options, "update"], env: QUIET, timeoutMs: UPDATE_MS, signal });
-    return complaints(result);
+    return complaints(result).filter((line) => !HARMLESS.test(line));
   }
 
   /** Versions that can be had of each package, apt's choice first. */
@@ -113,6 +115,9 @@ export class TrialSources {
 }
 
 const INSTALL_FLAGS = ["--yes", "--no-install-recommends", "--allow-downgrades", "-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold", "-o", "Dpkg::Use-Pty=0"];
+
+/** Said of sources that are named twice, which the archived ones beside this machine's own often are. */
+const HARMLESS = /^W: (?:Target .* is configured multiple times|Download is performed unsandboxed)/;
 
 function specs({ install }: PackagePlan): string[] {
   return install.map(({ name, version }) => (version === null ? name : `${name}=${version}`));
