@@ -49,6 +49,7 @@ export const BACKUP_OPTIONS = {
 export const LIST_OPTIONS = READING;
 export const FILES_OPTIONS = { ...OPENING, archive: ARCHIVE, long: flag("with mode, owner, size and time") } as const;
 export const SHOW_OPTIONS = { ...OPENING, archive: ARCHIVE } as const;
+export const PROFILE_OPTIONS = { ...OPENING, archive: ARCHIVE } as const;
 export const DIFF_OPTIONS = { ...OPENING, archive: requiredText("A", "archive to start from"), with: requiredText("B", "archive to compare it with") } as const;
 
 /** Milliseconds of `26h`. */
@@ -245,6 +246,7 @@ export type BackupOptions = OptionsOf<typeof BACKUP_OPTIONS>;
 export type ListOptions = OptionsOf<typeof LIST_OPTIONS>;
 export type FilesOptions = OptionsOf<typeof FILES_OPTIONS>;
 export type ShowOptions = OptionsOf<typeof SHOW_OPTIONS>;
+export type ProfileOptions = OptionsOf<typeof PROFILE_OPTIONS>;
 export type DiffOptions = OptionsOf<typeof DIFF_OPTIONS>;
 export type VerifyOptions = OptionsOf<typeof VERIFY_OPTIONS>;
 export type RepairOptions = OptionsOf<typeof REPAIR_OPTIONS>;
