@@ -20,5 +20,18 @@ export function machineVerbs(common: ExitCodes, notTrusted: string): Command[] {
     ],
     load: () => import("./profile.ts"),
   });
-  return [profile];
+  const requirements = defineCommand({
+    name: "requirements",
+    summary: "what a replacement must offer, compared with this machine",
+    options: options.REQUIREMENTS_OPTIONS,
+    conflicts: READING_CONFLICTS,
+    check: (_args, given) => options.checkReading(given),
+    exitCodes: { [EXIT.done]: "adequate", ...common, [EXIT.threshold]: "adequate with waivers, which are named", [EXIT.refused]: "not adequate: what stands in the way is named; or a signature is not by a pinned signer" },
+    examples: [
+      ["coldkeep requirements --kit coldkeep-kit.txt", "on the new machine, before anything is downloaded or changed"],
+      ["coldkeep requirements --kit coldkeep-kit.txt --accept memory --accept space", "less memory and less room will do"],
+    ],
+    load: () => import("./requirements.ts"),
+  });
+  return [profile, requirements];
 }
