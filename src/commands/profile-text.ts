@@ -71,7 +71,7 @@ export function profileText(profile: Profile): string[] {
     ...section("ports listened on", listed(ports.map(({ protocol, address, port, process, unit }) => `${protocol} ${address.includes(":") ? `[${address}]` : address}:${port} ${unit || process}`.trimEnd()))),
     ...section("firewall", profile.firewall === null ? [] : [`${INDENT}${printable(profile.firewall.tool)}, ${profile.firewall.rules.split("\n").length} lines`]),
     ...section("container images", listed(profile.images.map(({ engine, reference }) => `${engine} ${reference}`))),
-    ...section("programs outside of packages", listed(outside.map(({ path, bytes, what }) => `${path} (${what === "" || what === "program" ? "" : `${what}, `}${formatSize(bytes)})`))),
+    ...section("programs outside of packages", listed(outside.map(({ path, bytes, what }) => `${path} (${what === "program" ? formatSize(bytes) : what})`))),
     ...section("configuration of its own", profile.configuration.length === 0 ? [] : [`${INDENT}${profile.configuration.length} files below /etc, ${profile.sysctl.length} settings of sysctl`]),
     ...section("to be entered again on a new machine", listed(reenter.map(({ path, why }) => `${path}: ${why}`))),
     ...section("data that no source covers", uncoveredText(uncovered)),

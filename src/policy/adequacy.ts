@@ -46,6 +46,8 @@ export type Adequacy = {
 /** Of the old machine's memory, and of its processors. */
 const MEMORY_SHARE = 0.75;
 const CPU_SHARE = 0.5;
+/** A peak of fewer days may have missed the day of the week on which the work is done. */
+const WATCHED_MS_LEAST = 7 * 86_400_000;
 /** Room for what is unpacked and logged on the way. */
 const SPACE_FACTOR = 1.1;
 
@@ -89,11 +91,12 @@ function judgeOs(old: Profile["os"], here: Here["os"]): Judged {
   return now.minor > then.minor ? { ...ok("os", need, have), verdict: "note", why: "a newer point release" } : ok("os", need, have);
 }
 
-function judgeMemory({ hardware }: Profile, here: Here): Judged {
+function judgeMemory({ hardware, takenAt }: Profile, here: Here): Judged {
   const { memoryBytes, peakMemoryBytes, peakSince } = hardware;
   const share = Math.ceil(memoryBytes * MEMORY_SHARE);
-  // Less is enough where less was ever in use.
-  const known = peakMemoryBytes === null ? share : Math.min(share, peakMemoryBytes);
+  // Less is enough where no more was in use for long enough to say so.
+  const watchedMs = Date.parse(takenAt) - Date.parse(peakSince ?? "");
+  const known = peakMemoryBytes === null || !(watchedMs >= WATCHED_MS_LEAST) ? share : Math.min(share, peakMemoryBytes);
   const need = known < share ? `${formatSize(known)} (the most in use since ${(peakSince ?? "").slice(0, 10)})` : `${formatSize(share)} (three quarters of ${formatSize(memoryBytes)})`;
   const have = formatSize(here.memoryBytes);
   return here.memoryBytes >= known ? ok("memory", need, have) : waivable("memory", "memory", need, have, "services may be killed for want of memory");

@@ -6,5 +6,7 @@ import type { Coverage } from "../../machine/profile/uncovered.ts";
 export type ProfileSetup = { coverage: Coverage };
 
 if (parentPort === null) throw new Error("profile.worker runs as a worker only");
+const port = parentPort;
 const { coverage } = workerData as ProfileSetup;
-parentPort.postMessage(await takeProfile({ nowMs: Date.now(), coverage }));
+// What it throws ends the thread, and is told there.
+void takeProfile({ nowMs: Date.now(), coverage }).then((profile) => port.postMessage(profile));
