@@ -2,6 +2,7 @@
 import { ColdkeepError, EXIT } from "../errors.ts";
 import { type Command, type CommandGroup, defineCommand } from "./command.ts";
 import { completionVerbs } from "./completion-verbs.ts";
+import { machineVerbs } from "./machine-verbs.ts";
 import { operatorVerbs } from "./operator-verbs.ts";
 import { scheduleVerbs } from "./schedule-verbs.ts";
 import * as options from "./verb-options.ts";
@@ -305,6 +306,7 @@ export const COMMANDS: readonly (Command | CommandGroup)[] = [
   report,
   doctor,
   health,
+  ...machineVerbs(COMMON_EXITS, NOT_TRUSTED),
   scheduleVerbs(COMMON_EXITS),
   ...operatorVerbs(COMMON_EXITS, NOT_TRUSTED),
   state,

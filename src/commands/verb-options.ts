@@ -2,6 +2,7 @@
 import { ColdkeepError } from "../errors.ts";
 import { parseSignerArgument } from "../format/kit.ts";
 import { parseRule } from "../config/retention-schema.ts";
+import { type Waiver, WAIVERS } from "../policy/adequacy.ts";
 import type { RetentionRule } from "../policy/retention.ts";
 import { ALARM_EVENTS } from "../policy/run-outcome.ts";
 import { CALENDAR_FORM, parseCalendar } from "../policy/schedule/calendar.ts";
@@ -51,6 +52,16 @@ export const BACKUP_OPTIONS = {
 export const LIST_OPTIONS = READING;
 export const FILES_OPTIONS = { ...OPENING, archive: ARCHIVE, long: flag("with mode, owner, size and time") } as const;
 export const SHOW_OPTIONS = { ...OPENING, archive: ARCHIVE } as const;
+export const PROFILE_OPTIONS = { ...OPENING, archive: ARCHIVE } as const;
+
+const ACCEPT: OptionSpec<readonly Waiver[]> = {
+  placeholder: "WHAT",
+  help: `go on although this is lacking: ${WAIVERS.join(", ")} (repeatable)`,
+  choices: WAIVERS,
+  read: (given, flag) => given.map((word) => choice(WAIVERS, "os", "").read([word], flag)),
+};
+
+export const REQUIREMENTS_OPTIONS = { ...OPENING, archive: ARCHIVE, accept: ACCEPT } as const;
 export const DIFF_OPTIONS = { ...OPENING, archive: requiredText("A", "archive to start from"), with: requiredText("B", "archive to compare it with") } as const;
 
 /** Milliseconds of `26h`. */
@@ -266,6 +277,8 @@ export type BackupOptions = OptionsOf<typeof BACKUP_OPTIONS>;
 export type ListOptions = OptionsOf<typeof LIST_OPTIONS>;
 export type FilesOptions = OptionsOf<typeof FILES_OPTIONS>;
 export type ShowOptions = OptionsOf<typeof SHOW_OPTIONS>;
+export type ProfileOptions = OptionsOf<typeof PROFILE_OPTIONS>;
+export type RequirementsOptions = OptionsOf<typeof REQUIREMENTS_OPTIONS>;
 export type DiffOptions = OptionsOf<typeof DIFF_OPTIONS>;
 export type VerifyOptions = OptionsOf<typeof VERIFY_OPTIONS>;
 export type RepairOptions = OptionsOf<typeof REPAIR_OPTIONS>;

@@ -8,16 +8,20 @@ import type { Coverage } from "../machine/profile/uncovered.ts";
 import { parseRegionUrl } from "../storage/region-url.ts";
 import type { OpenVault } from "./open-vault.ts";
 
+/** Regions that are directories of this machine. */
+function vaultDirectories({ config }: LoadedConfig): string[] {
+  return config.regions.map(({ url }) => parseRegionUrl(url)).flatMap((url) => (url.kind === "directory" ? [url.path] : []));
+}
+
 /** Where the vault and the state lie on this machine. */
-export function ownDirectories({ config }: LoadedConfig): string[] {
-  const regions = config.regions.map(({ url }) => parseRegionUrl(url)).flatMap((url) => (url.kind === "directory" ? [url.path] : []));
-  return [...regions, config.state];
+export function ownDirectories(loaded: LoadedConfig): string[] {
+  return [...vaultDirectories(loaded), loaded.config.state];
 }
 
 /** What needs no source, or has one. */
 export function coverageOf(loaded: LoadedConfig): Coverage {
-  const { sources, machine } = loaded.config;
-  return { sources: [...sources.map(({ path }) => path), loaded.dir], except: [...ownDirectories(loaded), ...machine.ignoreUncovered] };
+  const { sources, state, machine } = loaded.config;
+  return { sources: [...sources.map(({ path }) => path), loaded.dir], vaults: vaultDirectories(loaded), except: [state, ...machine.ignoreUncovered] };
 }
 
 /** Of this machine now; with a configuration, also what its sources do not cover. */

@@ -36,7 +36,7 @@ const Hardware = z.object({
   peakSince: text.nullable().default(null),
 });
 
-const Mount = z.object({ path: text, device: text, type: text, sizeBytes: bytes, usedBytes: bytes, options: text.default("") });
+const Mount = z.object({ path: text, device: text, type: text, sizeBytes: bytes, usedBytes: bytes, options: text.default(""), /** Whether something of it is archived. */ archived: z.boolean().default(true) });
 
 const Package = z.object({ name: text, version: text, arch: text.default(""), /** Asked for by somebody, not drawn in. */ manual: z.boolean() });
 

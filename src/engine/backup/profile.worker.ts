@@ -5,8 +5,8 @@ import type { Coverage } from "../../machine/profile/uncovered.ts";
 
 export type ProfileSetup = { coverage: Coverage };
 
+if (parentPort === null) throw new Error("profile.worker runs as a worker only");
 const port = parentPort;
-if (port === null) throw new Error("profile.worker runs as a worker only");
 const { coverage } = workerData as ProfileSetup;
-// What goes wrong ends the thread, which its starter hears of.
+// What it throws ends the thread, and is told there.
 void takeProfile({ nowMs: Date.now(), coverage }).then((profile) => port.postMessage(profile));

@@ -4,7 +4,7 @@ import type { Profile } from "../../format/profile.ts";
 import { MIB } from "../../units.ts";
 import type { Look } from "./look.ts";
 import type { Ownership } from "./packages.ts";
-import { type Budget, entriesOf, isSpent, sizeUp } from "./size-up.ts";
+import { type Budget, entriesOf, isSpent } from "./size-up.ts";
 
 type Outside = Profile["outside"][number];
 
@@ -12,9 +12,6 @@ const PROGRAMS_MAX = 2000;
 const DEPTH_MAX = 6;
 const HASHED_FILE_BYTES_MAX = 16 * MIB;
 const HASHED_BYTES_MAX = 48 * MIB;
-/** Of one runtime; a toolchain has tens of thousands of files. */
-const RUNTIME_ENTRIES = 3000;
-
 /** Version managers, below a home: where each version lies, and how many folders deep. */
 const MANAGERS: readonly { what: string; folder: string; depth: number }[] = [
   { what: "nvm: node", folder: ".nvm/versions/node", depth: 1 },
@@ -74,13 +71,11 @@ function* versionsBelow(look: Look, path: string, depth: number): Generator<stri
   }
 }
 
-function readRuntimes(look: Look, homes: readonly string[], budget: Budget): Outside[] {
+/** Not measured: a toolchain has tens of thousands of files. */
+function readRuntimes(look: Look, homes: readonly string[]): Outside[] {
   return homes.flatMap((home) =>
     MANAGERS.flatMap(({ what, folder, depth }) =>
-      [...versionsBelow(look, `${home === "/" ? "" : home}/${folder}`, depth)].map((path) => {
-        const { bytes } = sizeUp(look.at(path), budget, RUNTIME_ENTRIES, () => false);
-        return { path, bytes, sha256: "", what: `${what} ${path.slice(home.length + folder.length + 2)}` };
-      }),
+      [...versionsBelow(look, `${home === "/" ? "" : home}/${folder}`, depth)].map((path) => ({ path, bytes: 0, sha256: "", what: `${what} ${path.slice(home.length + folder.length + 2)}` })),
     ),
   );
 }
@@ -89,5 +84,5 @@ function readRuntimes(look: Look, homes: readonly string[], budget: Budget): Out
 export function readOutside(look: Look, ownership: Ownership, users: Profile["users"], budget: Budget): Outside[] {
   const homes = [...new Set(users.filter(({ system, uid }) => !system || uid === 0).map(({ home }) => home))].filter((home) => home.startsWith("/"));
   const quiet = look.quietly();
-  return [...readRuntimes(quiet, homes, budget), ...readPrograms(look, ownership, budget)].toSorted((a, b) => (a.path < b.path ? -1 : 1));
+  return [...readRuntimes(quiet, homes), ...readPrograms(look, ownership, budget)].toSorted((a, b) => (a.path < b.path ? -1 : 1));
 }

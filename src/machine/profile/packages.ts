@@ -65,21 +65,20 @@ function plainPath(path: string): string {
 }
 
 /** Whose files are kept: where somebody may have put some of their own, and where programs lie. */
-const PLACES = /^\/(?:etc|opt|srv|var|usr\/(?:local|share\/keyrings)|(?:usr\/)?s?bin)\//;
+const PLACES = String.raw`\/(?:etc|opt|srv|var|usr\/(?:local|share\/keyrings)|(?:usr\/)?s?bin)\/.*`;
 
 /** Which package a file came with. */
 export class Ownership {
   readonly #owners = new Map<string, string>();
 
-  /** Keeps what lies in the usual places, and `wanted` wherever that is. */
+  /** Keeps what lies in the usual places, and `wanted` wherever that is. One pass over all lists, which are some 20 MB. */
   constructor(look: Look, wanted: Iterable<string>) {
-    const also = new Set([...wanted].map(plainPath));
+    const paths = [...wanted].map((path) => RegExp.escape(plainPath(path)));
+    const lines = new RegExp(`^(?:${[PLACES, ...paths.map((path) => `(?:\\/usr)?${path}`)].join("|")})$`, "gm");
     for (const name of look.names(DPKG_INFO)) {
       if (!name.endsWith(".list")) continue;
       const owner = name.slice(0, -".list".length).replace(/:.*$/, "");
-      for (const line of (look.text(`${DPKG_INFO}/${name}`) ?? "").split("\n")) {
-        if (PLACES.test(line) || (also.size > 0 && also.has(plainPath(line)))) this.#owners.set(plainPath(line), owner);
-      }
+      for (const line of look.text(`${DPKG_INFO}/${name}`)?.match(lines) ?? []) this.#owners.set(plainPath(line), owner);
     }
   }
 

@@ -13,7 +13,8 @@ function isOfFile(look: Look, { path }: Mount): boolean {
   return look.stat(path)?.isDirectory() !== true;
 }
 
-export function readProfileMounts(look: Look): Profile["mounts"] {
+/** `isArchived` says of a mount point whether a source covers anything on it. */
+export function readProfileMounts(look: Look, isArchived: (path: string) => boolean = () => true): Profile["mounts"] {
   if (!look.isLive) return [];
   const content = look.bytes("/proc/self/mountinfo");
   if (content === null) {
@@ -23,7 +24,7 @@ export function readProfileMounts(look: Look): Profile["mounts"] {
   const options = mountOptions(content.toString());
   return new MountTable(parseMountInfo(content)).shown().filter((mount) => NAMED.has(fileSystemClass(mount.fsType))).flatMap((mount) => {
     if (MEASURED.has(fileSystemClass(mount.fsType)) && isOfFile(look, mount)) return [];
-    return [{ path: mount.path.toWellFormed(), device: mount.source, type: mount.fsType, ...fullness(look, mount), options: options.get(mount.id) ?? "" }];
+    return [{ path: mount.path.toWellFormed(), device: mount.source, type: mount.fsType, ...fullness(look, mount), options: options.get(mount.id) ?? "", archived: isArchived(mount.path) }];
   });
 }
 

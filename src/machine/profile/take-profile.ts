@@ -1,4 +1,5 @@
 /** Takes the profile of a machine (format §8.5): every collector in turn, what fails is a gap, and all of it within seconds. */
+import { isWithin } from "../../format/entry-path.ts";
 import { type Profile, withinBounds } from "../../format/profile.ts";
 import { readAccounts } from "./accounts.ts";
 import { readAptFiles } from "./apt-files.ts";
@@ -45,6 +46,16 @@ async function part<T>(look: Look, what: string, fallback: T, work: () => T | Pr
   }
 }
 
+/** The root file system always counts: packages are installed there. */
+function isArchived(coverage: Coverage | null): (path: string) => boolean {
+  return (mount) => {
+    if (mount === "/" || coverage === null) return true;
+    const { sources, vaults } = coverage;
+    const isForVault = vaults.some((vault) => isWithin(vault, mount));
+    return sources.some((source) => isWithin(source, mount) || (isWithin(mount, source) && !isForVault));
+  };
+}
+
 const NO_LIST: DpkgList = { installed: [], holds: [], conffiles: new Map() };
 
 type Ground = { look: Look; list: DpkgList; processes: Process[]; ownership: Ownership };
@@ -80,7 +91,7 @@ export async function takeProfile({ nowMs, coverage, root, signal }: ProfileOrde
   const local = {
     hostName: await part(look, "host name", "", () => readHostName(look)),
     os: await part(look, "os", { id: "linux", versionId: "", codename: "", name: "" }, () => readOs(look)),
-    mounts: await part(look, "mounts", [], () => readProfileMounts(look)),
+    mounts: await part(look, "mounts", [], () => readProfileMounts(look, isArchived(coverage))),
     crontabs: await part(look, "crontabs", [], () => readCrontabs(look)),
     sysctl: await part(look, "sysctl", [], () => readSysctl(look)),
     ports: await part(look, "ports", [], () => readPorts(look, processes, ownership)),

@@ -13,7 +13,9 @@ type Uncovered = Profile["uncovered"][number];
 export type Coverage = {
   /** Paths of the sources. What their patterns exclude, somebody has decided on. */
   sources: readonly string[];
-  /** Where the vault and the state lie, where dumped databases keep their files, and what the configuration names. */
+  /** Regions that are directories of this machine. */
+  vaults: readonly string[];
+  /** Where the state lies, where dumped databases keep their files, and what the configuration names. */
   except: readonly string[];
 };
 
@@ -49,12 +51,12 @@ class Search {
   }
 
   isKnown(path: string): boolean {
-    return isBelowAny(path, this.#coverage.sources) || isBelowAny(path, this.#coverage.except) || isBelowAny(path, PASSING);
+    return isBelowAny(path, this.#coverage.sources) || isBelowAny(path, this.#coverage.except) || isBelowAny(path, this.#coverage.vaults) || isBelowAny(path, PASSING);
   }
 
   /** Whether something below a path is covered, so that only its other parts are of interest. */
   holdsCovered(path: string): boolean {
-    return [...this.#coverage.sources, ...this.#coverage.except].some((each) => each !== path && isWithin(each, path));
+    return [...this.#coverage.sources, ...this.#coverage.vaults, ...this.#coverage.except].some((each) => each !== path && isWithin(each, path));
   }
 
   add(item: Uncovered): void {

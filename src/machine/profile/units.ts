@@ -36,6 +36,11 @@ async function unitsOfSystemctl(look: Look): Promise<Unit[] | null> {
   return parseUnitFiles(files).map((unit) => ({ ...unit, active: running.has(unit.name) }));
 }
 
+/** systemd knows the script `x.sh` as x.service. */
+function plainName(script: string): string {
+  return script.replace(/\.sh$/, "");
+}
+
 /** Links in `*.wants` and `*.requires` are what enables a unit; a link to /dev/null masks it; init scripts have theirs in /etc/rc?.d. */
 function unitsOfLinks(look: Look): Unit[] {
   const states = new Map<string, string>();
@@ -48,7 +53,7 @@ function unitsOfLinks(look: Look): Unit[] {
   for (const level of ["2", "3", "4", "5", "S"]) {
     for (const script of look.names(`/etc/rc${level}.d`)) {
       const name = /^S\d\d(.+)$/.exec(script)?.[1];
-      if (name !== undefined && !states.has(`${name}.service`)) states.set(`${name}.service`, "enabled");
+      if (name !== undefined && !states.has(`${plainName(name)}.service`)) states.set(`${plainName(name)}.service`, "enabled");
     }
   }
   return [...states].map(([name, state]) => ({ name, state, active: false }));
