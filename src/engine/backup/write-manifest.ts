@@ -6,6 +6,7 @@ import { sealHeader } from "../../codec/age-header.ts";
 import { formatPublicKey, signedObject } from "../../codec/signer.ts";
 import { sha256Hex } from "../../codec/digest.ts";
 import { ColdkeepError } from "../../errors.ts";
+import type { DataFact } from "../../format/data-facts.ts";
 import { ID_RANDOM_BYTES, idTimeMs, makeId } from "../../format/id.ts";
 import { encodeManifestHeader, encodeObjectList, RECIPIENT_SETS_MAX, type ListedObject, type ManifestHeader } from "../../format/manifest.ts";
 import type { Usual } from "../../format/usual.ts";
@@ -40,6 +41,8 @@ export type Sealing = {
   usual: Usual;
   startedAtMs: number;
   sources: string[];
+  /** What is known of the dumps. */
+  databases: DataFact[];
   type: "manifest" | "checkpoint";
   emit: Emit;
   signal: AbortSignal;
@@ -67,7 +70,7 @@ export async function sealArchive(sealing: Sealing): Promise<Sealed> {
   const id = await nextId(ground, signal);
   const catalogId = makeId(Date.now(), randomBytes(ID_RANDOM_BYTES));
   const spoolPath = join(ground.spoolDir, `${catalogId}.catalog`);
-  const head = { vault: config.vault, host: config.host, id, sources, run: runFacts(sealing) };
+  const head = { vault: config.vault, host: config.host, id, sources, run: runFacts(sealing), databases: sealing.databases };
   const catalog = await crew.seal({ kind: "seal", catalogId, head, sealed: await sealHeader(ground.recipients.catalog), recipientSet: 0, spoolPath });
   const body = { path: spoolPath, sizeBytes: catalog.object.sizeBytes };
   await fanOut.put(catalog.object, body, (region) => noteStored(ground.state, region, catalogId));
