@@ -28,7 +28,7 @@ export async function run(context: CommandContext, _args: readonly string[], opt
 }
 
 function documentOf(report: BackupReport): Record<string, unknown> {
-  const { archive, status, flags, counts, bytesStored, regions, receipt, durationMs } = report;
+  const { archive, status, flags, counts, bytesStored, regions, dumps, receipt, durationMs } = report;
   const { problems, problemsTotal, skippedMounts, notKept, notKeptTotal, notes } = report;
   return {
     archive,
@@ -37,6 +37,8 @@ function documentOf(report: BackupReport): Record<string, unknown> {
     ...counts,
     bytesStored,
     regions,
+    dumpsTotal: dumps.length,
+    dumps: dumps.slice(0, LISTED_MAX),
     receipt,
     durationMs,
     problemsTotal,
@@ -55,6 +57,7 @@ function tell({ terminal }: CommandContext, report: BackupReport): void {
   for (const note of report.notes) terminal.detail(`${note.path} ${note.message}`);
   const files = `${counts.filesNew} new, ${counts.filesChanged} changed, ${counts.filesUnchanged} unchanged`;
   if (report.archive === null) {
+    for (const { path, name } of report.dumps) terminal.say(`would dump ${name} as ${path}`);
     terminal.say(`dry run: ${counts.entries} entries, ${formatSize(counts.sourceBytes)}; files: ${files}`);
     return;
   }

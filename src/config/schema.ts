@@ -14,6 +14,7 @@ import { compileExcludes } from "../policy/exclude.ts";
 import type { SafetyRules } from "../policy/safety.ts";
 import { CALENDAR_FORM, parseCalendar } from "../policy/schedule/calendar.ts";
 import { formatSize, GIB, KIB, MIB, parseDuration, parseSize } from "../units.ts";
+import { type DataConfig, dataKeys, knownDataKeys } from "./data-schema.ts";
 import { type HealthCheck, health, knownHealthKeys } from "./health-schema.ts";
 import { machine, MACHINE_KEYS, type MachineConfig } from "./machine-schema.ts";
 import { retention, RETENTION_KEYS, type RetentionConfig } from "./retention-schema.ts";
@@ -52,7 +53,7 @@ export type ScheduleConfig = {
 };
 
 /** A configuration that was checked whole. */
-export type Config = WatchConfig & {
+export type Config = WatchConfig & DataConfig & {
   vault: string;
   host: string;
   regions: RegionConfig[];
@@ -291,6 +292,7 @@ const ConfigKeys = z.strictObject({
   retention,
   health,
   machine,
+  ...dataKeys,
   ...watchKeys,
 });
 
@@ -317,7 +319,7 @@ export function knownKeys(path: readonly PropertyKey[]): string[] {
   if (path[0] === "health") return knownHealthKeys(path);
   if (path[0] === "machine") return MACHINE_KEYS;
   if (path[0] === "safety") return Object.keys(SafetyKeys.shape);
-  return knownWatchKeys(path) ?? Object.keys(ConfigKeys.shape);
+  return knownWatchKeys(path) ?? knownDataKeys(path) ?? Object.keys(ConfigKeys.shape);
 }
 
 function sameKind(recipients: string[], context: z.RefinementCtx): void {

@@ -38,7 +38,6 @@ export function sealCatalog(
     entries: facts.entries,
     segments: segments.length,
     problems: facts.problems,
-    databases: [],
   };
   const text = encodeCatalogRoot({ head, segments });
   const [offset, length] = writer.append(compressFrame(text, ROOT_LEVEL));

@@ -6,6 +6,7 @@ import { sealHeader } from "../../codec/age-header.ts";
 import { formatPublicKey, signedObject } from "../../codec/signer.ts";
 import { sha256Hex } from "../../codec/digest.ts";
 import { ColdkeepError } from "../../errors.ts";
+import type { DataFact } from "../../format/data-facts.ts";
 import { ID_RANDOM_BYTES, idTimeMs, makeId } from "../../format/id.ts";
 import { encodeManifestHeader, encodeObjectList, RECIPIENT_SETS_MAX, type ListedObject, type ManifestHeader } from "../../format/manifest.ts";
 import { type Profile, withEarlierPeak } from "../../format/profile.ts";
@@ -42,6 +43,8 @@ export type Sealing = {
   profile: Promise<Profile | null>;
   startedAtMs: number;
   sources: string[];
+  /** What is known of the dumps. */
+  databases: DataFact[];
   type: "manifest" | "checkpoint";
   emit: Emit;
   signal: AbortSignal;
@@ -71,7 +74,7 @@ export async function sealArchive(sealing: Sealing): Promise<Sealed> {
   const spoolPath = join(ground.spoolDir, `${catalogId}.catalog`);
   const taken = await sealing.profile;
   const profile = taken === null ? {} : withEarlierPeak(taken, ground.base?.profile ?? null);
-  const head = { vault: config.vault, host: config.host, id, sources, run: runFacts(sealing), profile };
+  const head = { vault: config.vault, host: config.host, id, sources, run: runFacts(sealing), databases: sealing.databases, profile };
   const catalog = await crew.seal({ kind: "seal", catalogId, head, sealed: await sealHeader(ground.recipients.catalog), recipientSet: 0, spoolPath });
   const body = { path: spoolPath, sizeBytes: catalog.object.sizeBytes };
   await fanOut.put(catalog.object, body, (region) => noteStored(ground.state, region, catalogId));
