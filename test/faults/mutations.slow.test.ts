@@ -22,7 +22,7 @@ const MUTATIONS: Mutation[] = [
     file: "engine/region-copy.ts",
     from: "  let lookedUpMs = Date.now();\n",
     to: "  await putManifest(region, copy);\n  let lookedUpMs = Date.now();\n",
-    by: { project: "faults", path: "test/faults/backup-regions.test.ts", name: "an archive of which a region has a part" },
+    by: { project: "faults", path: "test/faults/backup-regions.test.ts", name: "one that answers again before the run ends" },
   },
   {
     what: "a manifest's signature is not checked",
@@ -55,9 +55,9 @@ const MUTATIONS: Mutation[] = [
   {
     what: "an object's digest is not compared before it is copied to another region",
     file: "engine/object-source.ts",
-    from: "sha256Hex(bytes) !== object.sha256",
-    to: "sha256Hex(bytes).length !== object.sha256.length",
-    by: { project: "unit", path: "test/engine/repair/repair.test.ts", name: "of any damage in three regions" },
+    from: "if (sha256Hex(bytes) !== object.sha256)",
+    to: "if (sha256Hex(bytes).length !== object.sha256.length)",
+    by: { project: "unit", path: "test/engine/restore/object-source.test.ts", name: "a whole object comes from the first region" },
   },
 ];
 
