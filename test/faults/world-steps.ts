@@ -64,7 +64,7 @@ function isSound(world: World): boolean {
 async function backup(world: World, ...more: string[]): Promise<void> {
   const { host } = world;
   const run = await world.run(["backup", "--json", "--config", host.config, "--accept-changes", ...more]);
-  const { archive = null, regions, error } = run.json<BackupDocument>();
+  const { archive, regions, error } = run.json<BackupDocument>();
   if (error !== undefined) {
     if (error.code === "E_CLONE" && !more.includes("--take-over")) return backup(world, ...more, "--take-over");
     if (error.code === "E_REFUSED" && error.hint?.includes("--new-chain") === true && world.isDirty && !more.includes("--new-chain")) return backup(world, ...more, "--new-chain");
