@@ -43,6 +43,11 @@ function dataLines({ databases }: RebuildPlan): string[] {
   });
 }
 
+function adequacyLines({ adequacy: { verdict, findings } }: RebuildPlan): string[] {
+  const lacking = findings.filter((finding) => finding.verdict === "fatal" || finding.verdict === "waivable");
+  return [...line("machine", verdict), ...lacking.flatMap(({ id, need, have, isWaived }) => line("", printable(`${id}: needs ${need}, has ${have}${isWaived ? ", accepted" : ""}`)))];
+}
+
 /** The plan, at 80 columns where names allow. `now` in ms. */
 export function planLines(plan: RebuildPlan, now: number): string[] {
   const { files, users, services } = plan;
@@ -51,6 +56,7 @@ export function planLines(plan: RebuildPlan, now: number): string[] {
   return [
     `This machine, ${printable(plan.machine)}, becomes ${plan.host}:`,
     ...line("archive", `${plan.archive}, ${age} old`),
+    ...adequacyLines(plan),
     ...line("steps", plan.steps.join(", ")),
     ...line("users", `${users.add.length} to add${users.add.length === 0 ? "" : `: ${named(users.add)}`}`),
     ...users.renumbered.slice(0, NAMED_MAX).flatMap(({ kind, name, was, is }) => line("", `${kind} ${printable(name)} was ${was} and is ${is} here`)),

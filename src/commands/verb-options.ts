@@ -117,7 +117,7 @@ export const RESTORE_OPTIONS = {
   startOver: flag("with --machine: begin anew, though one that was begun is not finished"),
   only: list("STEP", `with --machine: only these steps: ${STEP_NAMES}`),
   skip: list("STEP", "with --machine: all but these steps"),
-  accept: list("WHAT", "with --machine: go on in spite of what is lacking, as `coldkeep requirements` calls it, or `packages`"),
+  accept: list("WHAT", "with --machine: go on in spite of what is lacking, as `coldkeep requirements` calls it, or `packages` or `package:NAME`"),
   packagesFrom: text("DIR", "with --machine: a folder of .deb files, where there is no network"),
   takeOver: flag("with --machine: this machine is the host from now on: its schedule goes on here"),
 } as const;
@@ -323,6 +323,8 @@ export function checkMachine(args: readonly string[], options: RestoreOptions): 
   if (options.machine && args.length > 0) throw new ColdkeepError("E_USAGE", "--machine takes no paths", { hint: "Restore single paths with --to DIR." });
   const unknown = [...options.only, ...options.skip].flatMap((each) => each.split(",")).find((each) => !(STEPS as readonly string[]).includes(each));
   if (unknown !== undefined) throw new ColdkeepError("E_USAGE", `"${unknown}" is no step of a rebuild`, { hint: `Steps are ${STEP_NAMES}.` });
+  const odder = options.accept.find((each) => !(WAIVERS as readonly string[]).includes(each) && each !== "packages" && !each.startsWith("package:"));
+  if (odder !== undefined) throw new ColdkeepError("E_USAGE", `--accept cannot be "${odder}"`, { hint: `It is one of ${WAIVERS.join(", ")}, packages, package:NAME.` });
 }
 
 /** Checks of the reading options that need no I/O. Throws E_USAGE. */

@@ -1,4 +1,5 @@
 /** What a rebuild is about to do, as a plain value: shown to a person, kept in the journal, gone by when it is resumed. */
+import type { Adequacy } from "../../policy/adequacy.ts";
 import type { DataFact } from "../../format/data-facts.ts";
 import type { Renumbered } from "../../policy/account-plan.ts";
 import type { PackagePlan } from "../../policy/package-plan.ts";
@@ -15,6 +16,7 @@ export type RebuildPlan = {
   archiveStartedAt: string;
   /** Name of the machine that is rebuilt, as it is now. */
   machine: string;
+  adequacy: Adequacy;
   /** Which steps are made. */
   steps: StepName[];
   /** Where the archived configuration and its keys lie. */

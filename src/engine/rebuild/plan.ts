@@ -2,7 +2,7 @@
 import { hostname } from "node:os";
 import { accountsHere } from "../../machine/rebuild/accounts.ts";
 import { hasApt, installedHere, packagesInFolder, TrialSources } from "../../machine/rebuild/apt.ts";
-import { ColdkeepError } from "../../errors.ts";
+import type { Adequacy, Waiver } from "../../policy/adequacy.ts";
 import { planAccounts } from "../../policy/account-plan.ts";
 import { HELD_SCHEDULE, UNTOUCHED } from "../../policy/never-touch.ts";
 import { packageLabel, type PackagePlan, planPackages } from "../../policy/package-plan.ts";
@@ -15,6 +15,8 @@ import { ASIDE_FOLDER } from "./journal.ts";
 import { type RebuildPlan, type StepName, STEPS } from "./plan-types.ts";
 
 export type PlanChoice = {
+  /** What is lacking and may be. */
+  accepted: readonly Waiver[];
   /** Only these steps; empty: all. */
   only: readonly StepName[];
   skip: readonly StepName[];
@@ -105,11 +107,10 @@ function stepsOf({ only, skip }: PlanChoice): StepName[] {
   return STEPS.filter((step) => (only.length === 0 || only.includes(step)) && !skip.includes(step));
 }
 
-/** Throws E_REFUSED where this is no machine that can be rebuilt, E_DISK, E_FORMAT, E_OBJECT. */
-export async function planRebuild(vault: OpenVault, archived: Archived, choice: PlanChoice, emit: Emit, signal: AbortSignal): Promise<RebuildPlan> {
+/** Throws E_DISK, E_FORMAT, E_OBJECT. */
+export async function planRebuild(vault: OpenVault, archived: Archived, adequacy: Adequacy, choice: PlanChoice, emit: Emit, signal: AbortSignal): Promise<RebuildPlan> {
   const { found, profile, dumps, config, configPath, keysDir } = archived;
   const { header } = found.seen;
-  if (process.geteuid?.() !== 0) throw new ColdkeepError("E_REFUSED", "only root can rebuild a machine", { hint: "Run it with sudo." });
   const steps = stepsOf(choice);
   const leaveOut = leaveOutOf(archived, choice.takeOver);
   const accounts = planAccounts(profile, accountsHere());
@@ -121,6 +122,7 @@ export async function planRebuild(vault: OpenVault, archived: Archived, choice: 
     archive: header.id,
     archiveStartedAt: header.startedAt,
     machine: hostname(),
+    adequacy,
     steps,
     configPath,
     keysDir,
