@@ -1,7 +1,7 @@
 /** In which order services are started where no systemd does it: what a unit asks to start after, first. */
 
 /** Units this program neither starts nor changes: they belong to the machine, not to what it serves. */
-const MACHINE_UNITS = /^(?:systemd-|getty|serial-getty|console-|user@|user-runtime|dbus|networking|NetworkManager|ifup|netplan|cloud-|local-fs|remote-fs|keyboard-|kmod|udev|init\b|rc-|initrd|plymouth|emergency|rescue|grub|apt-daily|dpkg-db|e2scrub|fstrim|man-db|modprobe@|proc-|sys-|dev-|dracut|blk-availability|lvm2|mdmonitor|coldkeep-)/;
+const MACHINE_UNITS = /^(?:systemd-|getty|serial-getty|console-|user@|user-runtime|dbus|networking|NetworkManager|ifup|netplan|cloud-|local-fs|remote-fs|keyboard-|kmod|udev|init\b|rc-|initrd|plymouth|emergency|rescue|grub|apt-daily|dpkg-db|e2scrub|fstrim|man-db|modprobe@|proc-|sys-|dev-|dracut|hwclock|sudo\b|procps\b|blk-availability|lvm2|mdmonitor|coldkeep-)/;
 
 export function isMachineUnit(unit: string): boolean {
   return MACHINE_UNITS.test(unit) || /\.(?:target|slice|scope|mount|swap|device|path|automount)$/.test(unit);
