@@ -1,7 +1,7 @@
 /** Ports that something listens on, with the process, its unit and its package (proc(5), /proc/net/tcp and its kin). */
 import type { Profile } from "../../format/profile.ts";
 import type { Look } from "./look.ts";
-import type { Ownership } from "./packages.ts";
+import type { Ownership } from "./ownership.ts";
 import type { Process } from "./processes.ts";
 
 type Port = Profile["ports"][number];

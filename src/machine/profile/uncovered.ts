@@ -3,7 +3,7 @@ import type { Profile } from "../../format/profile.ts";
 import { isWithin, parentPath } from "../../format/entry-path.ts";
 import { MIB } from "../../units.ts";
 import type { Look } from "./look.ts";
-import type { Ownership } from "./packages.ts";
+import type { Ownership } from "./ownership.ts";
 import type { Process } from "./processes.ts";
 import { type Budget, entriesOf, isSpent, sizeUp } from "./size-up.ts";
 
@@ -22,7 +22,7 @@ export type Coverage = {
 const LISTED_MAX = 200;
 /** A directory of less is not worth a line, unless a service holds a file in it open. */
 const DIRECTORY_BYTES_LEAST = MIB;
-const ENTRIES_A_DIRECTORY = 2000;
+const ENTRIES_A_DIRECTORY = 1000;
 /** Logs count where they are large: they are mostly kept elsewhere, or wanted by nobody. */
 const LOG_BYTES_LEAST = 256 * MIB;
 
