@@ -6,6 +6,7 @@ import type { CommandContext } from "./command.ts";
 import { emitTo } from "./emit.ts";
 import type { Outcome } from "./outcome.ts";
 import { ownConfig } from "./own-config.ts";
+import { uncoveredText } from "./profile-text.ts";
 import type { BackupOptions } from "./verb-options.ts";
 
 /** Longer lists are cut, and say so. */
@@ -29,7 +30,7 @@ export async function run(context: CommandContext, _args: readonly string[], opt
 
 function documentOf(report: BackupReport): Record<string, unknown> {
   const { archive, status, flags, counts, bytesStored, regions, receipt, durationMs } = report;
-  const { problems, problemsTotal, skippedMounts, notKept, notKeptTotal, notes } = report;
+  const { problems, problemsTotal, skippedMounts, notKept, notKeptTotal, notes, uncovered } = report;
   return {
     archive,
     status,
@@ -45,6 +46,8 @@ function documentOf(report: BackupReport): Record<string, unknown> {
     skippedMounts: skippedMounts.slice(0, LISTED_MAX),
     notKept: notKept.slice(0, LISTED_MAX),
     notes: notes.slice(0, LISTED_MAX),
+    uncoveredTotal: uncovered.length,
+    uncovered: uncovered.slice(0, LISTED_MAX),
   };
 }
 
@@ -56,8 +59,10 @@ function tell({ terminal }: CommandContext, report: BackupReport): void {
   const files = `${counts.filesNew} new, ${counts.filesChanged} changed, ${counts.filesUnchanged} unchanged`;
   if (report.archive === null) {
     terminal.say(`dry run: ${counts.entries} entries, ${formatSize(counts.sourceBytes)}; files: ${files}`);
+    if (report.uncovered.length > 0) for (const line of ["data that no source covers:", ...uncoveredText(report.uncovered)]) terminal.say(line);
     return;
   }
+  if (report.uncovered.length > 0) terminal.detail(`${report.uncovered.length} places hold data that no source covers: see \`coldkeep profile\``);
   const regions = Object.entries(report.regions).map(([name, state]) => `${name} ${state}`);
   terminal.status(`archive ${report.archive} ${report.status}: ${counts.entries} entries, ${formatSize(counts.sourceBytes)}; files: ${files}`);
   terminal.status(`read ${formatSize(counts.bytesRead)}, stored ${formatSize(report.bytesStored)} in each region, in ${formatDuration(report.durationMs)}; regions: ${regions.join(", ")}`);

@@ -4,6 +4,7 @@ import { CHAIN_NOTE, noteChainBegun } from "../../config/keys.ts";
 import { stepAside } from "../../disk/priority.ts";
 import { ColdkeepError, EXIT, messageOf, type ExitStatus } from "../../errors.ts";
 import type { Problem, SegmentReference } from "../../format/catalog-root.ts";
+import type { Profile } from "../../format/profile.ts";
 import { archiveStatus } from "../../policy/copies.ts";
 import { type Flag, judge, nextUsual } from "../../policy/safety.ts";
 import { volumeTargetBytes } from "../../policy/sizing.ts";
@@ -46,6 +47,8 @@ export type BackupReport = {
   notKept: ScanReport["notKept"];
   notKeptTotal: number;
   notes: ScanReport["notes"];
+  /** Data that no source covers, as far as the machine's profile tells. */
+  uncovered: Profile["uncovered"];
   receipt: string | null;
   durationMs: number;
   exitStatus: ExitStatus;
@@ -117,7 +120,7 @@ class BackupRun {
       this.#clock.end("walked, packed and stored");
       if (crew.packerTimes.length > 0) this.#order.emit({ kind: "detail", message: describeStages(crew.packerTimes) });
       if (signal.aborted && this.#written.size === 0) throw interrupted();
-      if (dryRun) return this.#report(report, this.#flagsOf(report), null, [], 0);
+      if (dryRun) return await this.#report(report, this.#flagsOf(report), null, [], 0);
       const archive = await this.#conclude(crew, report);
       await crew.close();
       this.#clock.end("index saved");
@@ -233,7 +236,7 @@ class BackupRun {
     return judge(counts, setup.loaded.config.safety, base === null ? null : { entries: base.manifest.header.totals.entries, usual: base.usual });
   }
 
-  #report(report: ScanReport, flags: Flag[], manifest: Manifest | null, complete: readonly Region[], bytesStored: number): BackupReport {
+  async #report(report: ScanReport, flags: Flag[], manifest: Manifest | null, complete: readonly Region[], bytesStored: number): Promise<BackupReport> {
     const { config } = this.#ground.setup.loaded;
     const isComplete = report.problemsTotal === 0;
     const sourceStatus = isComplete ? EXIT.done : EXIT.partial;
@@ -252,6 +255,7 @@ class BackupRun {
       notKept: report.notKept,
       notKeptTotal: report.notKeptTotal,
       notes: report.notes,
+      uncovered: (await this.#profile.taken())?.uncovered ?? [],
       receipt: manifest === null ? null : `${config.host} ${manifest.header.id} ${manifest.header.sequence} ${manifest.sha256}`,
       durationMs: Date.now() - this.#startedAtMs,
       exitStatus: exitStatusOf(manifest === null ? sourceStatus : archiveStatus(complete.length, config.regions.length, config.copies, isComplete), flags),

@@ -1,6 +1,5 @@
 /** What dpkg and apt know, read from their own files: no process, and the same in a chroot and for a user who is not root. */
 import type { Profile } from "../../format/profile.ts";
-import type { Look } from "./look.ts";
 
 export const DPKG_STATUS = "/var/lib/dpkg/status";
 

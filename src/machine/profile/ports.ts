@@ -35,7 +35,7 @@ export function parseSockets(text: string, protocol: "tcp" | "udp"): Socket[] {
   return text.split("\n").slice(1).flatMap((line) => {
     const [, local = "", remote = "", state, , , , , , inode = ""] = line.trim().split(/\s+/);
     const [, address, port] = /^([0-9A-F]{8}|[0-9A-F]{32}):([0-9A-F]{4})$/.exec(local) ?? [];
-    if (address === undefined || port === undefined || state !== STATES[protocol] || !/:0000$/.test(remote)) return [];
+    if (address === undefined || port === undefined || state !== STATES[protocol] || !remote.endsWith(":0000")) return [];
     return [{ protocol, address: addressOf(address), port: Number.parseInt(port, 16), inode }];
   });
 }

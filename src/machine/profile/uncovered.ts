@@ -89,9 +89,11 @@ function heldOpen(look: Look, processes: readonly Process[], ownership: Ownershi
   }
 }
 
+/** For a user who is not root, only what is that user's is of interest. */
 function isOwnDirectory(look: Look, path: string): boolean {
   const stat = look.stat(path);
-  return stat?.isDirectory() === true;
+  const uid = process.geteuid?.() ?? 0;
+  return stat?.isDirectory() === true && (uid === 0 || stat.uid === uid);
 }
 
 /** Directories of somebody's own, measured; one that partly is covered is looked into, a level deeper. */
