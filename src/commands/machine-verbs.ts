@@ -20,6 +20,17 @@ export function machineVerbs(common: ExitCodes, notTrusted: string): Command[] {
     ],
     load: () => import("./profile.ts"),
   });
+  const drift = defineCommand({
+    name: "drift",
+    summary: "how this machine differs from what its newest archive says of it",
+    options: options.DRIFT_OPTIONS,
+    exitCodes: { [EXIT.done]: "no drift", ...common, [EXIT.threshold]: "something differs: it is named", [EXIT.refused]: notTrusted },
+    examples: [
+      ["coldkeep drift", "packages, configuration, units, users, ports, mounts since the last backup"],
+      ["coldkeep drift --archive 20261123 --json", "since an older one, for a program"],
+    ],
+    load: () => import("./drift.ts"),
+  });
   const requirements = defineCommand({
     name: "requirements",
     summary: "what a replacement must offer, compared with this machine",
@@ -33,5 +44,5 @@ export function machineVerbs(common: ExitCodes, notTrusted: string): Command[] {
     ],
     load: () => import("./requirements.ts"),
   });
-  return [profile, requirements];
+  return [profile, drift, requirements];
 }

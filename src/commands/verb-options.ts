@@ -61,6 +61,7 @@ const ACCEPT: OptionSpec<readonly Waiver[]> = {
   read: (given, flag) => given.map((word) => choice(WAIVERS, "os", "").read([word], flag)),
 };
 
+export const DRIFT_OPTIONS = { config: CONFIG, archive: ARCHIVE, json: JSON_FLAG } as const;
 export const REQUIREMENTS_OPTIONS = { ...OPENING, archive: ARCHIVE, accept: ACCEPT } as const;
 export const DIFF_OPTIONS = { ...OPENING, archive: requiredText("A", "archive to start from"), with: requiredText("B", "archive to compare it with") } as const;
 
@@ -278,6 +279,7 @@ export type ListOptions = OptionsOf<typeof LIST_OPTIONS>;
 export type FilesOptions = OptionsOf<typeof FILES_OPTIONS>;
 export type ShowOptions = OptionsOf<typeof SHOW_OPTIONS>;
 export type ProfileOptions = OptionsOf<typeof PROFILE_OPTIONS>;
+export type DriftOptions = OptionsOf<typeof DRIFT_OPTIONS>;
 export type RequirementsOptions = OptionsOf<typeof REQUIREMENTS_OPTIONS>;
 export type DiffOptions = OptionsOf<typeof DIFF_OPTIONS>;
 export type VerifyOptions = OptionsOf<typeof VERIFY_OPTIONS>;

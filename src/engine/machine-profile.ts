@@ -1,10 +1,10 @@
 /** Profiles: of this machine as it is, and of an archive. */
 import type { LoadedConfig } from "../config/load.ts";
 import { ColdkeepError } from "../errors.ts";
-import type { Profile } from "../format/profile.ts";
-import { readProfile } from "../format/profile.ts";
+import { readProfile, type Profile } from "../format/profile.ts";
 import { takeProfile } from "../machine/profile/take-profile.ts";
 import type { Coverage } from "../machine/profile/uncovered.ts";
+import { driftOf, type Drift } from "../policy/drift.ts";
 import { parseRegionUrl } from "../storage/region-url.ts";
 import type { OpenVault } from "./open-vault.ts";
 
@@ -39,4 +39,12 @@ export async function profileOfArchive(vault: OpenVault, wanted: string | undefi
   if (profile !== null) return { archive: head.id, host: head.host, profile };
   if (Object.keys(head.profile).length === 0) throw new ColdkeepError("E_NOT_FOUND", `archive ${head.id} holds no profile of its machine`, { hint: "Set `machine: {profile: true}` in the configuration: the next backup takes one along." });
   throw new ColdkeepError("E_FORMAT", `the profile in archive ${head.id} has not the form of one`, { hint: "Its files can be restored all the same: coldkeep restore --to DIR." });
+}
+
+export type DriftHere = { archive: string; /** ISO time of the archive's profile. */ takenAt: string; drift: Drift[]; /** What could not be compared. */ gaps: Profile["gaps"] };
+
+/** This machine against the profile of an archive of its own. Throws as `profileOfArchive`. */
+export async function driftHere(vault: OpenVault, loaded: LoadedConfig, wanted: string | undefined, nowMs: number, signal: AbortSignal): Promise<DriftHere> {
+  const [archived, here] = await Promise.all([profileOfArchive(vault, wanted), profileHere(loaded, nowMs, signal)]);
+  return { archive: archived.archive, takenAt: archived.profile.takenAt, drift: driftOf(archived.profile, here), gaps: here.gaps };
 }

@@ -5,6 +5,7 @@ import { stepAside } from "../../disk/priority.ts";
 import { ColdkeepError, EXIT, messageOf, type ExitStatus } from "../../errors.ts";
 import type { Problem, SegmentReference } from "../../format/catalog-root.ts";
 import { type DataFact, OWN_DIRECTORY } from "../../format/data-facts.ts";
+import type { Profile } from "../../format/profile.ts";
 import { archiveStatus } from "../../policy/copies.ts";
 import { type Flag, judge, nextUsual } from "../../policy/safety.ts";
 import { volumeTargetBytes } from "../../policy/sizing.ts";
@@ -51,6 +52,8 @@ export type BackupReport = {
   notKept: ScanReport["notKept"];
   notKeptTotal: number;
   notes: ScanReport["notes"];
+  /** Data that no source covers, as far as the machine's profile tells. */
+  uncovered: Profile["uncovered"];
   receipt: string | null;
   durationMs: number;
   exitStatus: ExitStatus;
@@ -135,7 +138,7 @@ class BackupRun {
       this.#clock.end("walked, packed and stored");
       if (crew.packerTimes.length > 0) this.#order.emit({ kind: "detail", message: describeStages(crew.packerTimes) });
       if (signal.aborted && this.#written.size === 0) throw interrupted();
-      if (dryRun) return this.#report(report, this.#flagsOf(report), null, [], 0);
+      if (dryRun) return await this.#report(report, this.#flagsOf(report), null, [], 0);
       const archive = await this.#conclude(crew, report);
       await crew.close();
       this.#clock.end("index saved");
@@ -267,7 +270,7 @@ class BackupRun {
     return this.#order.dryRun ? planned : this.#databases.flatMap(({ dumps }) => dumps.map(({ path, name, bytes }) => ({ path, name, bytes })));
   }
 
-  #report(report: ScanReport, flags: Flag[], manifest: Manifest | null, complete: readonly Region[], bytesStored: number): BackupReport {
+  async #report(report: ScanReport, flags: Flag[], manifest: Manifest | null, complete: readonly Region[], bytesStored: number): Promise<BackupReport> {
     const { config } = this.#ground.setup.loaded;
     const isComplete = report.problemsTotal === 0;
     const sourceStatus = isComplete ? EXIT.done : EXIT.partial;
@@ -287,6 +290,7 @@ class BackupRun {
       notKept: report.notKept,
       notKeptTotal: report.notKeptTotal,
       notes: report.notes,
+      uncovered: (await this.#profile.taken())?.uncovered ?? [],
       receipt: manifest === null ? null : `${config.host} ${manifest.header.id} ${manifest.header.sequence} ${manifest.sha256}`,
       durationMs: Date.now() - this.#startedAtMs,
       exitStatus: exitStatusOf(manifest === null ? sourceStatus : archiveStatus(complete.length, config.regions.length, config.copies, isComplete), flags),

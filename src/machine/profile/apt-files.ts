@@ -1,7 +1,7 @@
 /** Files that say where packages come from: lists, keyrings, pins, and how apt reaches them. No password goes along. */
 import type { Profile } from "../../format/profile.ts";
 import type { Look } from "./look.ts";
-import type { Ownership } from "./packages.ts";
+import type { Ownership } from "./ownership.ts";
 
 type AptFile = Profile["packages"]["aptFiles"][number];
 

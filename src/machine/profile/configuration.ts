@@ -4,7 +4,7 @@ import { sha256Hex } from "../../codec/digest.ts";
 import type { Profile } from "../../format/profile.ts";
 import { KIB } from "../../units.ts";
 import type { Look } from "./look.ts";
-import type { Ownership } from "./packages.ts";
+import type { Ownership } from "./ownership.ts";
 import { type Budget, entriesOf, isSpent } from "./size-up.ts";
 
 const FILE_BYTES_MAX = 512 * KIB;

@@ -3,15 +3,15 @@ import { sha256Hex } from "../../codec/digest.ts";
 import type { Profile } from "../../format/profile.ts";
 import { MIB } from "../../units.ts";
 import type { Look } from "./look.ts";
-import type { Ownership } from "./packages.ts";
+import type { Ownership } from "./ownership.ts";
 import { type Budget, entriesOf, isSpent } from "./size-up.ts";
 
 type Outside = Profile["outside"][number];
 
 const PROGRAMS_MAX = 2000;
 const DEPTH_MAX = 6;
-const HASHED_FILE_BYTES_MAX = 16 * MIB;
-const HASHED_BYTES_MAX = 48 * MIB;
+const HASHED_FILE_BYTES_MAX = 4 * MIB;
+const HASHED_BYTES_MAX = 8 * MIB;
 /** Version managers, below a home: where each version lies, and how many folders deep. */
 const MANAGERS: readonly { what: string; folder: string; depth: number }[] = [
   { what: "nvm: node", folder: ".nvm/versions/node", depth: 1 },

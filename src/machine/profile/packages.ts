@@ -1,9 +1,7 @@
 /** What dpkg and apt know, read from their own files: no process, and the same in a chroot and for a user who is not root. */
 import type { Profile } from "../../format/profile.ts";
-import type { Look } from "./look.ts";
 
 export const DPKG_STATUS = "/var/lib/dpkg/status";
-const DPKG_INFO = "/var/lib/dpkg/info";
 
 type Package = Profile["packages"]["installed"][number];
 
@@ -57,32 +55,4 @@ export function parseAutoInstalled(text: string): Set<string> {
 export function withMarks(list: DpkgList, auto: ReadonlySet<string>, arch: string): Package[] {
   // apt keeps the mark of an `all` package under the machine's own architecture.
   return list.installed.map((each) => ({ ...each, manual: !auto.has(`${each.name}:${each.arch === "all" ? arch : each.arch}`) && !auto.has(`${each.name}:${each.arch}`) }));
-}
-
-/** Where /bin, /sbin and /lib are links into /usr, packages may name a file either way. */
-function plainPath(path: string): string {
-  return path.replace(/^\/usr\/(bin|sbin|lib(?:32|64|x32)?)\//, "/$1/");
-}
-
-/** Whose files are kept: where somebody may have put some of their own, and where programs lie. */
-const PLACES = String.raw`\/(?:etc|opt|srv|var|usr\/(?:local|share\/keyrings)|(?:usr\/)?s?bin)\/.*`;
-
-/** Which package a file came with. */
-export class Ownership {
-  readonly #owners = new Map<string, string>();
-
-  /** Keeps what lies in the usual places, and `wanted` wherever that is. One pass over all lists, which are some 20 MB. */
-  constructor(look: Look, wanted: Iterable<string>) {
-    const paths = [...wanted].map((path) => RegExp.escape(plainPath(path)));
-    const lines = new RegExp(`^(?:${[PLACES, ...paths.map((path) => `(?:\\/usr)?${path}`)].join("|")})$`, "gm");
-    for (const name of look.names(DPKG_INFO)) {
-      if (!name.endsWith(".list")) continue;
-      const owner = name.slice(0, -".list".length).replace(/:.*$/, "");
-      for (const line of look.text(`${DPKG_INFO}/${name}`)?.match(lines) ?? []) this.#owners.set(plainPath(line), owner);
-    }
-  }
-
-  of(path: string): string | undefined {
-    return this.#owners.get(plainPath(path));
-  }
 }

@@ -1,7 +1,7 @@
 /** Ports that something listens on, with the process, its unit and its package (proc(5), /proc/net/tcp and its kin). */
 import type { Profile } from "../../format/profile.ts";
 import type { Look } from "./look.ts";
-import type { Ownership } from "./packages.ts";
+import type { Ownership } from "./ownership.ts";
 import type { Process } from "./processes.ts";
 
 type Port = Profile["ports"][number];
@@ -35,7 +35,7 @@ export function parseSockets(text: string, protocol: "tcp" | "udp"): Socket[] {
   return text.split("\n").slice(1).flatMap((line) => {
     const [, local = "", remote = "", state, , , , , , inode = ""] = line.trim().split(/\s+/);
     const [, address, port] = /^([0-9A-F]{8}|[0-9A-F]{32}):([0-9A-F]{4})$/.exec(local) ?? [];
-    if (address === undefined || port === undefined || state !== STATES[protocol] || !/:0000$/.test(remote)) return [];
+    if (address === undefined || port === undefined || state !== STATES[protocol] || !remote.endsWith(":0000")) return [];
     return [{ protocol, address: addressOf(address), port: Number.parseInt(port, 16), inode }];
   });
 }

@@ -80,7 +80,7 @@ export function readProcesses(look: Look): Process[] {
     if (isDenied) denied++;
     return each ?? [];
   });
-  if (denied > 0) look.gap("processes", `${denied} of ${pids.length} belong to others, and only root sees what they hold open`);
+  if (denied > 0) look.gap("processes", `what ${denied} of ${pids.length} hold open could not be seen${process.geteuid?.() === 0 ? "" : ": only root may"}`);
   if (pids.length > PROCESSES_MAX) look.gap("processes", `only ${PROCESSES_MAX} of ${pids.length} were looked at`);
   return found;
 }

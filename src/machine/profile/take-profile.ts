@@ -7,8 +7,9 @@ import { readConfiguration } from "./configuration.ts";
 import { readImages } from "./images.ts";
 import { readFirewall, readSysctl } from "./kernel.ts";
 import { Look } from "./look.ts";
+import { Ownership } from "./ownership.ts";
 import { readOutside } from "./outside.ts";
-import { DPKG_STATUS, Ownership, parseAutoInstalled, parseDpkgStatus, withMarks, type DpkgList } from "./packages.ts";
+import { DPKG_STATUS, parseAutoInstalled, parseDpkgStatus, withMarks, type DpkgList } from "./packages.ts";
 import { readPorts } from "./ports.ts";
 import { readProcesses, type Process } from "./processes.ts";
 import { readReenter } from "./reenter.ts";
@@ -27,9 +28,9 @@ export type ProfileOrder = {
 };
 
 const BUDGETS = {
-  outside: { entries: 20_000, ms: 400 },
+  outside: { entries: 5000, ms: 200 },
   configuration: { entries: 20_000, ms: 300 },
-  uncovered: { entries: 60_000, ms: 600 },
+  uncovered: { entries: 12_000, ms: 200 },
 } as const;
 
 function budget({ entries, ms }: { entries: number; ms: number }): { entries: number; endMs: number } {

@@ -3,7 +3,7 @@ import type { Profile } from "../../format/profile.ts";
 import { isWithin, parentPath } from "../../format/entry-path.ts";
 import { MIB } from "../../units.ts";
 import type { Look } from "./look.ts";
-import type { Ownership } from "./packages.ts";
+import type { Ownership } from "./ownership.ts";
 import type { Process } from "./processes.ts";
 import { type Budget, entriesOf, isSpent, sizeUp } from "./size-up.ts";
 
@@ -22,7 +22,7 @@ export type Coverage = {
 const LISTED_MAX = 200;
 /** A directory of less is not worth a line, unless a service holds a file in it open. */
 const DIRECTORY_BYTES_LEAST = MIB;
-const ENTRIES_A_DIRECTORY = 2000;
+const ENTRIES_A_DIRECTORY = 1000;
 /** Logs count where they are large: they are mostly kept elsewhere, or wanted by nobody. */
 const LOG_BYTES_LEAST = 256 * MIB;
 
@@ -89,9 +89,11 @@ function heldOpen(look: Look, processes: readonly Process[], ownership: Ownershi
   }
 }
 
+/** For a user who is not root, only what is that user's is of interest. */
 function isOwnDirectory(look: Look, path: string): boolean {
   const stat = look.stat(path);
-  return stat?.isDirectory() === true;
+  const uid = process.geteuid?.() ?? 0;
+  return stat?.isDirectory() === true && (uid === 0 || stat.uid === uid);
 }
 
 /** Directories of somebody's own, measured; one that partly is covered is looked into, a level deeper. */
