@@ -31,7 +31,7 @@ export type DumpParts = {
   /** A cursor of its own; null where there is no archive before. */
   previous: PreviousCatalog | null;
   /** Takes the lines, in order. */
-  write(line: CatalogLineText): void;
+  write: (line: CatalogLineText) => void;
 };
 
 type PendingDump = {

@@ -335,7 +335,7 @@ export async function runBackup(given: BackupOrder): Promise<BackupReport> {
   let scouts: Scouts | undefined;
   const clock = new StageClock(order.emit);
   try {
-    const data = await planData(given.loaded.config, order.signal);
+    const data = await planData(given.loaded.config, statePaths(stateDir).spool, order.signal);
     if (hasData(data)) clock.end("asked the databases");
     scouts = new Scouts(walkSetup(setup, data));
     state = new RunState(stateDir);

@@ -1,7 +1,6 @@
 /** How PostgreSQL is asked: psql and its sisters, by one address. */
 import type { ServerConfig } from "../../config/data-schema.ts";
 import { readSecretLine } from "../../config/private-file.ts";
-import { ColdkeepError, messageOf } from "../../errors.ts";
 import { type AsUser, asUser, withUser } from "../as-user.ts";
 import { requireWell, runTool, type StreamOrder, type ToolOrder, type ToolResult } from "../run-tool.ts";
 
@@ -78,15 +77,6 @@ export class PostgresqlClient {
     const { result } = await this.#run("postgres", sql, signal);
     if (result.status === 0) return result.stdout.split("\n").filter((line) => line !== "");
     return this.ask("template1", sql, signal);
-  }
-}
-
-/** Numbers by table from lines of `["schema.table", n]`. Throws E_FORMAT. */
-export function countsOf(lines: readonly string[]): Record<string, number> {
-  try {
-    return Object.fromEntries(lines.map((line) => JSON.parse(line) as [string, number]));
-  } catch (cause) {
-    throw new ColdkeepError("E_FORMAT", `psql gave counts that cannot be read: ${messageOf(cause)}`, { cause });
   }
 }
 

@@ -1,30 +1,17 @@
 /** Dumps of PostgreSQL: roles and tablespaces, then each database as SQL that psql alone loads, counted by the very view it was dumped from. */
-import { realpathSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { z } from "zod";
 import type { ServerConfig } from "../../config/data-schema.ts";
 import { ColdkeepError } from "../../errors.ts";
 import { isWithin } from "../../format/entry-path.ts";
+import { parseCounts, parsePostgresqlAnswer, type PostgresqlAnswer } from "../../format/server-answers.ts";
 import { lastLines, requireWell, RunningTool, streamTool } from "../run-tool.ts";
-import { COUNT_ROWS, countsOf, PostgresqlClient } from "./postgresql-client.ts";
-import { type DataSource, type DumpFacts, dumpFileName, dumpFolder, type DumpSink, type PlannedDump, Tail } from "./source.ts";
+import { COUNT_ROWS, PostgresqlClient } from "./postgresql-client.ts";
+import { type DataSource, type DumpFacts, dumpFileName, dumpFolder, type DumpSink, isLocalServer, type PlannedDump, realPath, Tail } from "./source.ts";
 
 /** How long a dump waits for a table that somebody holds. */
 const LOCK_WAIT = "10min";
 /** The end of a dump: a comment, and up to two lines of random letters after it. */
 const TAIL_BYTES = 1024;
-
-const ServerFacts = z.object({
-  version: z.string(),
-  port: z.string(),
-  /** Null where the user may not know. */
-  directory: z.string().nullable(),
-  settings: z.array(z.string().nullable()),
-  tablespaces: z.array(z.string()).nullable(),
-  databases: z.array(z.object({ name: z.string(), owner: z.string(), encoding: z.string(), locale: z.string() })).nullable(),
-});
-
-type ServerFacts = z.infer<typeof ServerFacts>;
 
 const SERVER_FACTS = `
 SELECT json_build_object(
@@ -39,14 +26,6 @@ SELECT json_build_object(
 `;
 
 const EXTENSIONS = "SELECT extname FROM pg_catalog.pg_extension WHERE extname <> 'plpgsql' ORDER BY 1;\n";
-
-/** Asks the server what it is and holds. Throws E_DISK, E_FORMAT, E_NOT_FOUND, E_CONFIG, E_REFUSED. */
-async function askFacts(client: PostgresqlClient, signal: AbortSignal): Promise<ServerFacts> {
-  const text = (await client.askServer(SERVER_FACTS.replaceAll("\n", " "), signal)).join("");
-  const parsed = ServerFacts.safeParse(JSON.parse(text));
-  if (parsed.success) return parsed.data;
-  throw new ColdkeepError("E_FORMAT", "psql gave an answer that cannot be read");
-}
 
 /** A transaction that stays open: what it sees, the dump sees too. */
 class HeldView {
@@ -64,10 +43,10 @@ class HeldView {
     this.#tool.child.stdin.write(`${sql}\n\\echo ${end}\n`);
     const lines: string[] = [];
     for (;;) {
-      const { value, done } = await this.#lines.next();
-      if (done === true) throw new ColdkeepError("E_DISK", `psql ended: ${lastLines({ stdout: "", ...(await this.#tool.result()) }, 5).join(" | ")}`);
-      if (value === end) return lines;
-      if (value !== "") lines.push(value);
+      const next = await this.#lines.next();
+      if (next.done === true) throw new ColdkeepError("E_DISK", `psql ended: ${lastLines({ stdout: "", ...(await this.#tool.result()) }, 5).join(" | ")}`);
+      if (next.value === end) return lines;
+      if (next.value !== "") lines.push(next.value);
     }
   }
 
@@ -88,11 +67,10 @@ async function dumpDatabase(client: PostgresqlClient, database: string, timeoutM
   const view = new HeldView(client, database, timeoutMs, signal);
   try {
     const [id = ""] = await view.ask("SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET row_security = off;\nBEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;\nSELECT pg_catalog.pg_export_snapshot();");
-    // Without the time-out's own message a broken dump would say the wrong thing first.
     const order = client.order("pg_dump", database, ["--create", `--snapshot=${id}`, `--lock-wait-timeout=${LOCK_WAIT}`], timeoutMs, signal);
     await dumpWhole(order, "PostgreSQL database dump complete", sink);
     const extensions = await view.ask(EXTENSIONS);
-    const rows = countsOf(await view.ask(COUNT_ROWS));
+    const rows = parseCounts(await view.ask(COUNT_ROWS));
     await view.close();
     return { rows, extensions };
   } catch (error) {
@@ -112,16 +90,8 @@ async function dumpWhole(order: ReturnType<PostgresqlClient["order"]>, mark: str
   if (!tail.bytes.toString("latin1").includes(mark)) throw new ColdkeepError("E_DISK", "the dump ends before its end, though the tool reports none");
 }
 
-function realPath(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch {
-    return path;
-  }
-}
-
 /** What the walk leaves out, and what of it the walk keeps. */
-function ownFiles({ directory, tablespaces, settings }: ServerFacts): Pick<DataSource, "leftOut" | "settings"> {
+function ownFiles({ directory, tablespaces, settings }: PostgresqlAnswer): Pick<DataSource, "leftOut" | "settings"> {
   if (directory === null) return { leftOut: [], settings: [] };
   const leftOut = [directory, ...(tablespaces ?? [])].map(realPath).filter((path) => path !== "/");
   const kept = settings.flatMap((path) => (path === null ? [] : [realPath(path)])).filter((path) => leftOut.some((dir) => isWithin(path, dir)));
@@ -132,8 +102,8 @@ function ownFiles({ directory, tablespaces, settings }: ServerFacts): Pick<DataS
 export async function planPostgresql(config: ServerConfig, signal: AbortSignal): Promise<DataSource> {
   const { name, onError, timeoutMs, keepFiles } = config;
   const client = await PostgresqlClient.open(config, signal);
-  const facts = await askFacts(client, signal);
-  const isLocal = config.host === null || /^(localhost|127\.|::1$)/.test(config.host);
+  const facts = parsePostgresqlAnswer((await client.askServer(SERVER_FACTS.replaceAll("\n", " "), signal)).join(""));
+  const isLocal = isLocalServer(config);
   const fact = { engine: "postgresql" as const, name, version: facts.version, dataDirectory: isLocal ? (facts.directory ?? "") : "", address: config.socket ?? (config.host === null ? "" : `${config.host}:`) + facts.port, unit: "" };
   const folder = dumpFolder(fact);
   const there = facts.databases ?? [];

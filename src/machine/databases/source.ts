@@ -1,5 +1,6 @@
 /** What a database, or a command, gives an archive: dumps that flow when their turn comes, and what to leave out of the files. */
-import type { OnError } from "../../config/data-schema.ts";
+import { realpathSync } from "node:fs";
+import type { OnError, ServerConfig } from "../../config/data-schema.ts";
 import { sha256Hex } from "../../codec/digest.ts";
 import { type DataFact, type Dump, OWN_DIRECTORY } from "../../format/data-facts.ts";
 
@@ -43,6 +44,20 @@ export function dumpFileName(name: string): string {
 /** The folder of a database's dumps in the archive. */
 export function dumpFolder({ engine, name }: Pick<DataFact, "engine" | "name">): string {
   return engine === "command" ? `${OWN_DIRECTORY}/commands` : `${OWN_DIRECTORY}/databases/${engine}-${name}`;
+}
+
+/** Whether a server runs on this machine, so that its files are this machine's. */
+export function isLocalServer({ host }: Pick<ServerConfig, "host">): boolean {
+  return host === null || /^(localhost$|127\.|::1$)/.test(host);
+}
+
+/** A path without links; as it is where it cannot be followed. */
+export function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
 }
 
 /** The last bytes of a dump: where a tool says that it came to its end. */
