@@ -22,6 +22,7 @@ export default defineConfig({
     execArgv: ["--conditions=dev", "--disable-warning=ExperimentalWarning"],
     experimental: { viteModuleRunner: false, nodeLoader: false },
     passWithNoTests: false,
+    ...(process.env["NODE_V8_COVERAGE"] !== undefined && { setupFiles: ["test/support/take-coverage.ts"] }),
     projects: [
       {
         extends: true,

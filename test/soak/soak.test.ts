@@ -9,6 +9,9 @@ const minutes = Number(process.env["COLDKEEP_SOAK_MINUTES"] ?? "1");
 const seed = Number(process.env["COLDKEEP_SEED"] ?? "1");
 const report = process.env["COLDKEEP_SOAK_REPORT"];
 
+/** How long one lane goes on before the next has its turn. */
+const VISIT_MS = 20_000;
+
 function say(line: string): void {
   process.stderr.write(`${line}\n`);
 }
@@ -30,8 +33,11 @@ test("nothing is lost, whatever happens", async () => {
     const lane = lanes[turn % makers.length] ?? (await maker?.());
     if (lane === undefined) return;
     lanes[turn % makers.length] = lane;
-    await lane.turn();
+    // Each lane has chances of its own, so that what a seed brings does not hang on how long the others took.
+    const visitEndsMs = Math.min(endsMs, performance.now() + VISIT_MS);
+    do await lane.turn();
+    while (performance.now() < visitEndsMs);
     save();
-    if (turn % (makers.length * 5) === makers.length - 1) say(lanes.map(({ figures: { name, tried } }) => `${name} ${tried}`).join("; "));
+    if (turn % makers.length === makers.length - 1) say(lanes.map(({ figures: { name, tried } }) => `${name} ${tried}`).join("; "));
   }
 });
