@@ -156,8 +156,7 @@ const restore = defineCommand({
     [EXIT.refused]: "refused: the target is not empty, the machine not adequate, or a signature not by a pinned signer",
   },
   examples: [
-    ["coldkeep restore --kit coldkeep-kit.txt --to /restored", "the latest archive, on any machine"],
-    ["coldkeep restore /etc/ssh --archive 20261123 --kit coldkeep-kit.txt --to /restored", "one directory of an older one"],
+    ["coldkeep restore /etc/ssh --archive 20261123 --kit coldkeep-kit.txt --to /restored", "one directory of an older archive"],
     ["coldkeep restore --machine --kit coldkeep-kit.txt --plan", "what rebuilding this machine would do"],
   ],
   load: () => import("./restore.ts"),
