@@ -1,13 +1,16 @@
 /** The profile of the machine these tests run on, against what its own tools say; and of a root with hardly anything in it. */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { chmodSync, closeSync, mkdirSync, openSync, writeFileSync, writeSync } from "node:fs";
-import { createServer } from "node:net";
 import { userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { type Profile, readProfile } from "../../../src/format/profile.ts";
+import { Look } from "../../../src/machine/profile/look.ts";
+import { Ownership } from "../../../src/machine/profile/ownership.ts";
+import { readProcesses } from "../../../src/machine/profile/processes.ts";
 import { takeProfile } from "../../../src/machine/profile/take-profile.ts";
-import { tempDir } from "../../support/temp-dir.ts";
+import { readUncovered } from "../../../src/machine/profile/uncovered.ts";
+import { afterUse, tempDir } from "../../support/temp-dir.ts";
 
 const said = (program: string, ...args: string[]): string => execFileSync(program, args, { encoding: "utf8", env: { PATH: process.env["PATH"], LC_ALL: "C.UTF-8" } }).trim();
 
@@ -34,20 +37,23 @@ describe("of this machine", () => {
     expect(profile.uncovered).toEqual([]);
   });
 
-  test("finds a port by its process, and data that a process holds open, where no source covers it", async () => {
-    const server = createServer();
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    const address = server.address();
-    const port = typeof address === "object" ? (address?.port ?? 0) : 0;
-    const dir = tempDir();
-    try {
-      const profile = await takeProfile({ nowMs: Date.now(), coverage: { sources: ["/"], vaults: [], except: [] } });
-      expect(profile.ports).toContainEqual(expect.objectContaining({ protocol: "tcp", address: "127.0.0.1", port }));
-      expect(profile.uncovered).toEqual([]);
-      expect(dir).not.toBe("");
-    } finally {
-      server.close();
-    }
+  test("finds a port with the process that listens, and nothing uncovered where everything is a source", async () => {
+    const script = 'const s = require("node:net").createServer().listen(0, "127.0.0.1", () => console.log(s.address().port))';
+    const child = spawn(process.execPath, ["-e", script], { stdio: ["ignore", "pipe", "inherit"] });
+    afterUse(() => void child.kill());
+    const port = Number(await new Promise<string>((resolve) => child.stdout.once("data", (bytes: Buffer) => resolve(String(bytes)))));
+    const profile = await takeProfile({ nowMs: Date.now(), coverage: { sources: ["/"], vaults: [], except: [] } });
+    expect(profile.ports).toContainEqual(expect.objectContaining({ protocol: "tcp", address: "127.0.0.1", port, process: expect.stringMatching(/node|Main/i) }));
+    expect(profile.uncovered).toEqual([]);
+  });
+
+  test("sees which files a process holds open for writing", () => {
+    const [written, read] = [join(tempDir(), "written"), join(tempDir(), "read")];
+    writeFileSync(read, "");
+    const child = spawn("sleep", ["30"], { stdio: ["ignore", openSync(written, "a"), openSync(read, "r")] });
+    afterUse(() => void child.kill());
+    const found = readProcesses(new Look()).find(({ pid }) => pid === child.pid);
+    expect(found).toMatchObject({ program: expect.stringContaining("sleep"), files: [{ path: written, isWritable: true }, { path: read, isWritable: false }] });
   });
 });
 
@@ -105,7 +111,7 @@ describe("of a root directory in which nothing runs", () => {
     expect(profile.timers).toEqual(["other.service"]);
     expect(profile.crontabs).toEqual(["/etc/cron.d/night"]);
     expect(profile.sysctl).toEqual([{ key: "vm.swappiness", value: "10" }]);
-    expect(profile.reenter.map(({ path, why }) => `${path} ${why}`)).toEqual([expect.stringMatching(/^\/etc\/crypttab .*tpm2-device/), expect.stringContaining("/dev/urandom"), expect.stringMatching(/^\/etc\/credstore.encrypted\/db /)]);
+    expect(profile.reenter.map(({ path, why }) => `${path} ${why}`)).toEqual([expect.stringMatching(/^\/etc\/crypttab .*tpm2-device/), expect.stringMatching(/^\/etc\/credstore.encrypted\/db /)]);
     expect(profile.uncovered).toEqual([{ path: "/srv/data", bytes: expect.any(Number), why: "no source covers it", process: "" }]);
     expect(JSON.stringify(profile)).not.toMatch(/pw@|password pw/);
   });
@@ -116,6 +122,17 @@ describe("of a root directory in which nothing runs", () => {
     expect(await uncovered(["/srv"], [])).toEqual([]);
     expect(await uncovered(["/etc"], ["/srv/data"])).toEqual([]);
     expect(await uncovered(["/srv/data/file"], [])).toEqual([]);
+  });
+
+  test("names what services hold open for writing, however small, but no logs, logins and files of packages", () => {
+    const root = smallRoot();
+    tree(root, { "srv/small/db": "x", "var/log/app.log": "x", "root/notes": "x", "etc/brought.conf": "x" });
+    const look = new Look(root);
+    const files = ["/srv/small/db", "/var/log/app.log", "/etc/brought.conf", "/run/app.pid", "/srv/small/gone"].map((path) => ({ path, isWritable: true }));
+    const service = { pid: 1, name: "app", program: "/usr/bin/app", unit: "app.service", sockets: [], files: [...files, { path: "/root/notes", isWritable: false }] };
+    const login = { ...service, unit: "session-3.scope", files: [{ path: "/root/notes", isWritable: true }] };
+    const found = readUncovered(look, [service, login], new Ownership(look, []), { sources: ["/home"], vaults: [], except: ["/srv/data"] }, { entries: 1000, endMs: Infinity });
+    expect(found).toEqual([{ path: "/srv/small", bytes: expect.any(Number), why: "held open for writing by a service", process: "app (app.service)" }]);
   });
 
   test("of no Debian at all is one without packages", async () => {
