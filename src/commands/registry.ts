@@ -2,6 +2,7 @@
 import { ColdkeepError, EXIT } from "../errors.ts";
 import { type Command, type CommandGroup, defineCommand } from "./command.ts";
 import { completionVerbs } from "./completion-verbs.ts";
+import { machineVerbs } from "./machine-verbs.ts";
 import { operatorVerbs } from "./operator-verbs.ts";
 import { scheduleVerbs } from "./schedule-verbs.ts";
 import * as options from "./verb-options.ts";
@@ -136,13 +137,14 @@ const restore = defineCommand({
   arguments: "[path...]",
   argumentsHelp: "only these paths and what lies below them",
   options: options.RESTORE_OPTIONS,
-  conflicts: [...READING_CONFLICTS, ["plan", "thaw"], ["plan", "merge"]],
+  conflicts: [...READING_CONFLICTS, ["plan", "thaw"], ["plan", "merge"], ["plan", "resume"], ["resume", "startOver"], ["resume", "archive"], ["resume", "only"]],
   check: (args, given) => {
     options.checkReading(given);
+    options.checkMachine(args, given);
     const relative = args.find((path) => !path.startsWith("/"));
     if (relative !== undefined) throw new ColdkeepError("E_USAGE", `"${relative}" is not an absolute path`, { hint: "Archived paths begin with /, as `coldkeep files` prints them." });
     if (given.kit === undefined) throw new ColdkeepError("E_USAGE", "--kit is missing", { hint: "Give --kit FILE: only its identity opens what is stored." });
-    if (given.to === undefined && !given.plan) throw new ColdkeepError("E_USAGE", "--to is missing", { hint: "Give --to DIR, a new or empty directory." });
+    if (given.to === undefined && !given.plan && !given.machine) throw new ColdkeepError("E_USAGE", "--to is missing", { hint: "Give --to DIR, a new or empty directory." });
     if (given.wait && given.thaw === undefined) throw new ColdkeepError("E_USAGE", "--wait waits for what --thaw asks for", { hint: "Add --thaw bulk or --thaw standard." });
   },
   record: ({ config, kit, host, plan }) => (plan ? null : { verb: "restore", config, kit, host }),
@@ -150,11 +152,13 @@ const restore = defineCommand({
     [EXIT.done]: "restored whole",
     ...COMMON_EXITS,
     [EXIT.partial]: "restored, but something could not be kept or was lost; it is named",
-    [EXIT.refused]: "refused: the target is not empty, or a signature is not by a pinned signer",
+    [EXIT.threshold]: "a machine was rebuilt, but later than `objectives.rto` allows",
+    [EXIT.refused]: "refused: the target is not empty, the machine not adequate, or a signature not by a pinned signer",
   },
   examples: [
     ["coldkeep restore --kit coldkeep-kit.txt --to /restored", "the latest archive, on any machine"],
     ["coldkeep restore /etc/ssh --archive 20261123 --kit coldkeep-kit.txt --to /restored", "one directory of an older one"],
+    ["coldkeep restore --machine --kit coldkeep-kit.txt --plan", "what rebuilding this machine would do"],
   ],
   load: () => import("./restore.ts"),
 });
@@ -302,6 +306,7 @@ export const COMMANDS: readonly (Command | CommandGroup)[] = [
   report,
   doctor,
   health,
+  ...machineVerbs(COMMON_EXITS, NOT_TRUSTED),
   scheduleVerbs(COMMON_EXITS),
   ...operatorVerbs(COMMON_EXITS, NOT_TRUSTED),
   state,

@@ -16,7 +16,10 @@ const Dump = z.object({
   bytes: count,
   /** Rows of each table (`schema.table`) as the dump itself sees them; keys of each Redis database (`db0`). */
   rows: z.record(z.string(), count).default({}),
+  /** Of a database; of a SQLite file `user:group`. */
   owner: z.string().default(""),
+  /** Permission bits of a SQLite file, four octal digits. */
+  mode: z.string().default(""),
   encoding: z.string().default(""),
   locale: z.string().default(""),
   extensions: z.array(z.string()).default([]),
@@ -47,3 +50,6 @@ export function readDataFacts(values: readonly unknown[]): DataFact[] {
     return parsed.success ? [parsed.data] : [];
   });
 }
+
+/** Where the program's own entries lie in every archive. */
+export const OWN_DIRECTORY = "/.coldkeep";

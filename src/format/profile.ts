@@ -2,9 +2,14 @@
 import { z } from "zod";
 
 const bytes = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER);
-const text = z.string().max(4096);
+const TEXT_MAX = 4096;
+const LIST_MAX = 20_000;
+const APT_FILES_MAX = 1000;
+const LONG_TEXT_MAX = 1024 * 1024;
+
+const text = z.string().max(TEXT_MAX);
 /** A list that a hostile or mistaken profile cannot make endless. */
-const list = <Item extends z.ZodType>(item: Item, max = 20_000) => z.array(item).max(max).default([]);
+const list = <Item extends z.ZodType>(item: Item, max = LIST_MAX) => z.array(item).max(max).default([]);
 
 const Os = z.object({
   /** `debian` */
@@ -31,14 +36,14 @@ const Hardware = z.object({
   peakSince: text.nullable().default(null),
 });
 
-const Mount = z.object({ path: text, device: text, type: text, sizeBytes: bytes, usedBytes: bytes, options: text.default("") });
+const Mount = z.object({ path: text, device: text, type: text, sizeBytes: bytes, usedBytes: bytes, options: text.default(""), /** Whether something of it is archived. */ archived: z.boolean().default(true) });
 
 const Package = z.object({ name: text, version: text, arch: text.default(""), /** Asked for by somebody, not drawn in. */ manual: z.boolean() });
 
 /** A file below /etc/apt that says where packages come from: sources, keyrings, pins. */
-const AptFile = z.object({ path: text, mode: z.number().int().nonnegative(), base64: z.string().max(1024 * 1024) });
+const AptFile = z.object({ path: text, mode: z.number().int().nonnegative(), base64: z.string().max(LONG_TEXT_MAX) });
 
-const Packages = z.object({ manager: z.enum(["apt", "none"]), installed: list(Package), holds: list(text), aptFiles: list(AptFile, 1000) });
+const Packages = z.object({ manager: z.enum(["apt", "none"]), installed: list(Package), holds: list(text), aptFiles: list(AptFile, APT_FILES_MAX) });
 
 const User = z.object({
   name: text,
@@ -87,7 +92,7 @@ export const Profile = z.object({
   /** Settings of sysctl that files set: what was in force. */
   sysctl: list(z.object({ key: text, value: text })),
   /** The rules as their own tool prints them; empty where there are none. */
-  firewall: z.object({ tool: text, rules: z.string().max(1024 * 1024) }).nullable().default(null),
+  firewall: z.object({ tool: text, rules: z.string().max(LONG_TEXT_MAX) }).nullable().default(null),
   ports: list(Port),
   images: list(Image),
   outside: list(Outside),
@@ -105,4 +110,40 @@ export type Profile = z.infer<typeof Profile>;
 export function readProfile(value: Record<string, unknown>): Profile | null {
   const parsed = Profile.safeParse(value);
   return parsed.success ? parsed.data : null;
+}
+
+/** Texts that may be longer than others: files and rules, which are never cut within. */
+const LONG_TEXTS = new Set(["base64", "rules"]);
+
+function bounded(value: unknown, key: string, cut: Set<string>, place: string): unknown {
+  if (typeof value === "string") {
+    const max = LONG_TEXTS.has(key) ? LONG_TEXT_MAX : TEXT_MAX;
+    if (value.length > max) cut.add(place);
+    return value.slice(0, max).toWellFormed();
+  }
+  if (Array.isArray(value)) {
+    const max = key === "aptFiles" ? APT_FILES_MAX : LIST_MAX;
+    if (value.length > max) cut.add(place);
+    return value.slice(0, max).map((item) => bounded(item, key, cut, place));
+  }
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, bounded(each, name, cut, place === "" ? name : place)]));
+}
+
+/** The profile as every reader takes it: what is longer than it may be is cut, and named among the gaps. */
+export function withinBounds(profile: Profile): Profile {
+  const cut = new Set<string>();
+  // Only lengths change, so that the shape stays what it was.
+  const result = bounded(profile, "", cut, "") as Profile;
+  const gaps = [...cut].map((what) => ({ what, why: "longer than a profile may hold: cut" }));
+  return { ...result, gaps: [...gaps, ...result.gaps].slice(0, LIST_MAX) };
+}
+
+/** What is known of the most memory and swap in use, where an earlier profile of the same host knows of more. */
+export function withEarlierPeak(profile: Profile, earlier: Profile | null): Profile {
+  const [now, before] = [profile.hardware, earlier?.hardware];
+  if (before?.peakSince === undefined || before.peakSince === null) return profile;
+  const most = (a: number | null, b: number | null): number | null => (a === null || b === null ? (a ?? b) : Math.max(a, b));
+  const since = now.peakSince === null || before.peakSince < now.peakSince ? before.peakSince : now.peakSince;
+  return { ...profile, hardware: { ...now, peakMemoryBytes: most(now.peakMemoryBytes, before.peakMemoryBytes), peakSwapBytes: most(now.peakSwapBytes, before.peakSwapBytes), peakSince: since } };
 }

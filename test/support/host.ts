@@ -21,6 +21,7 @@ export type BackupDocument = {
   bytesRead: number;
   bytesStored: number;
   regions: Record<string, "complete" | "behind">;
+  dumps: { path: string; name: string; bytes: number | null }[];
   problems: { path: string; code: string; message: string }[];
   flags: { kind: string; message: string }[];
   durationMs: number;
