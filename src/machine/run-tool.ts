@@ -8,6 +8,8 @@ const KIB = 1024;
 const STDOUT_MAX_BYTES = 64 * KIB * KIB;
 const STDERR_KEPT_BYTES = 16 * KIB;
 const KILL_AFTER_MS = 5000;
+/** After its end, what it printed last is read for so long. */
+const PIPES_MS = 1000;
 const USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 export type ToolOrder = {
@@ -133,14 +135,25 @@ async function feed({ child }: RunningTool, input: StreamOrder["input"]): Promis
   child.stdin.end();
 }
 
-async function drain({ child, end }: RunningTool, program: string, output: StreamOrder["output"]): Promise<string> {
+async function drain(tool: RunningTool, program: string, output: StreamOrder["output"]): Promise<string> {
+  if (output === undefined) return gather(tool, program);
+  for await (const piece of tool.child.stdout as AsyncIterable<Buffer>) await output(piece);
+  return "";
+}
+
+/** All of a tool's output. What it started may live on with its pipes open, as a service that a script started does: nobody waits for that. */
+async function gather({ child, end }: RunningTool, program: string): Promise<string> {
   const out: Buffer[] = [];
   let bytes = 0;
-  for await (const piece of child.stdout as AsyncIterable<Buffer>) {
-    if (output !== undefined) await output(piece);
-    else if ((bytes += piece.length) <= STDOUT_MAX_BYTES) out.push(piece);
+  child.stdout.on("data", (piece: Buffer) => {
+    if ((bytes += piece.length) <= STDOUT_MAX_BYTES) out.push(piece);
     else end();
-  }
+  });
+  child.once("exit", () => setTimeout(() => {
+    child.stdout.destroy();
+    child.stderr.destroy();
+  }, PIPES_MS).unref());
+  await new Promise<void>((resolve) => child.stdout.once("close", resolve));
   if (bytes > STDOUT_MAX_BYTES) throw new ColdkeepError("E_DISK", `${program} printed more than 64 MiB`);
   return Buffer.concat(out).toString();
 }
