@@ -50,9 +50,10 @@ function countFile(path: string): Record<string, number> {
 }
 
 /** As `loadDatabase`: files at their paths, with owner and mode; checked before they are moved there. */
-export function loadSqlite({ fact, root, into, replace }: LoadOrder): LoadReport {
+export function loadSqlite({ fact, root, into, replace, onBegin }: LoadOrder): LoadReport {
   const report: LoadReport = { loaded: [], differences: [], remarks: [] };
   for (const dump of fact.dumps) refuseThere(join(into, dump.name), replace);
+  onBegin?.();
   for (const dump of fact.dumps) {
     const [from, to] = [join(root, dump.path), join(into, dump.name)];
     const found = countFile(from);

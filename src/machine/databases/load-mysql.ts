@@ -37,7 +37,9 @@ export async function loadMysql(order: LoadOrder): Promise<LoadReport> {
   const client = await MysqlClient.open(target, signal);
   const dumps = fact.dumps.filter(({ what }) => what === "database");
   const report: LoadReport = { loaded: [], differences: [], remarks: [] };
-  for (const name of await check(client, dumps, order)) await client.ask(`DROP DATABASE ${mysqlName(name)};\n`, signal);
+  const full = await check(client, dumps, order);
+  order.onBegin?.();
+  for (const name of full) await client.ask(`DROP DATABASE ${mysqlName(name)};\n`, signal);
   for (const dump of dumps) {
     const load = client.order("client", ["--batch"], timeoutMs, signal);
     requireWell(load, await streamTool({ ...load, input: createReadStream(join(root, dump.path), { highWaterMark: MIB }) }));

@@ -76,6 +76,7 @@ export async function loadPostgresql(order: LoadOrder): Promise<LoadReport> {
   const client = await PostgresqlClient.open(target, signal);
   const dumps = fact.dumps.filter(({ what }) => what === "database");
   const known = await check(client, dumps, order);
+  order.onBegin?.();
   const report: LoadReport = { loaded: [], differences: [], remarks: [] };
   for (const dump of fact.dumps) if (dump.what === "globals") report.remarks.push(...(await loadGlobals(client, join(root, dump.path), order)));
   for (const dump of dumps) {
