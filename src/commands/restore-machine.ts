@@ -18,8 +18,8 @@ function stepNames(given: readonly string[]): StepName[] {
 }
 
 export async function runMachine(context: CommandContext, options: RestoreOptions): Promise<Outcome> {
-  const { terminal, signal, now } = context;
-  const startedAtMs = now();
+  const { terminal, signal } = context;
+  const startedAtMs = context.now();
   const unfinished = unfinishedRebuild();
   if (unfinished !== null && !options.resume && !options.startOver && !options.plan) {
     throw new ColdkeepError("E_REFUSED", `a rebuild from archive ${unfinished.plan.archive} was begun here and is not finished`, { hint: "Go on with --resume, or begin anew with --start-over." });
@@ -33,8 +33,8 @@ export async function runMachine(context: CommandContext, options: RestoreOption
   const choice = { accepted, only: stepNames(options.only), skip: stepNames(options.skip), packagesFrom: options.packagesFrom ?? null, takeOver: options.takeOver };
   const { plan, begin } = await prepareRebuild({ ...ground, archive: options.archive, choice, onlyLook: options.plan });
   if (terminal.wantsJson && options.plan) terminal.json({ ...plan });
-  else if (options.plan) terminal.data(planLines(plan, now()).join("\n"));
-  else for (const text of planLines(plan, now())) terminal.say(text);
+  else if (options.plan) terminal.data(planLines(plan, context.now()).join("\n"));
+  else for (const text of planLines(plan, context.now())) terminal.say(text);
   if (options.plan) return { exitStatus: plan.adequacy.verdict === "not adequate" ? EXIT.refused : EXIT.done, summary: { archive: plan.archive, regions: {}, counts: {} } };
   refuseLacking(plan.packages?.unavailable.map(({ name }) => name) ?? [], options.accept);
   await confirm(context, options.confirm);

@@ -22,7 +22,7 @@ export type RebuildOrder = {
 };
 
 /** A rebuild that was looked at; `begin` is called once a person has agreed to the plan. */
-export type PreparedRebuild = { plan: RebuildPlan; begin(): StepContext };
+export type PreparedRebuild = { plan: RebuildPlan; begin: () => StepContext };
 
 /** The rebuild that was begun on this machine and is not finished. Throws E_DISK. */
 export function unfinishedRebuild(): RebuildJournal | null {

@@ -41,7 +41,7 @@ async function startServer(unit: string, signal: AbortSignal): Promise<void> {
   if (!ok) throw new ColdkeepError("E_DISK", `${how} failed:\n${said.join("\n")}`, { hint: "See the server's own log," });
 }
 
-type Loading = { fact: DataFact; target: ServerAddress; /** Whether what is there is of an earlier try. */ again: boolean; onBegin(): void; context: StepContext };
+type Loading = { fact: DataFact; target: ServerAddress; /** Whether what is there is of an earlier try. */ again: boolean; onBegin: () => void; context: StepContext };
 
 function orderOf({ fact, target, again, onBegin, context: { signal } }: Loading): Parameters<typeof loadDatabase>[0] {
   return { fact, root: RebuildJournal.path("dumps"), target, replace: again, timeoutMs: LOAD_MS, into: "/", onBegin, signal };

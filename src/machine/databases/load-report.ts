@@ -15,7 +15,7 @@ export type LoadOrder = {
   /** Of SQLite and Redis: the directory that stands for `/`. */
   into: string;
   /** Called once nothing stands in the way, before the first change: from then on what is there may be half of a load. */
-  onBegin?(): void;
+  onBegin?: () => void;
   signal: AbortSignal;
 };
 
