@@ -12,8 +12,10 @@ export class AptRepository {
   /** The public key, as a keyring file has it. */
   readonly keyring: Buffer;
   readonly #server: Server;
+  readonly #keys: string;
 
-  private constructor(origin: string, keyring: Buffer, server: Server) {
+  private constructor(origin: string, keyring: Buffer, server: Server, keys: string) {
+    this.#keys = keys;
     this.origin = origin;
     this.keyring = keyring;
     this.#server = server;
@@ -44,7 +46,7 @@ export class AptRepository {
       }
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    return new AptRepository(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, gpg("--export"), server);
+    return new AptRepository(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, gpg("--export"), server, home);
   }
 
   /** A line for sources.list.d; the keyring lies at `keyring`. */
@@ -55,6 +57,8 @@ export class AptRepository {
   stop(): void {
     this.#server.close();
     this.#server.closeAllConnections();
+    // Its agent would stay for ever.
+    execFileSync("gpgconf", ["--homedir", this.#keys, "--kill", "all"], { stdio: "ignore" });
   }
 }
 
