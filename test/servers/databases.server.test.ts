@@ -137,7 +137,7 @@ describe("dumps of PostgreSQL", () => {
     const wrong = { ...fact, dumps: fact.dumps.map((dump) => (dump.name === ODD ? { ...dump, rows: { "public.t": 3 } } : dump)) };
     expect((await loadDatabase({ ...order, fact: wrong, replace: true })).differences).toEqual([{ database: ODD, table: "public.t", wanted: 3, found: 2 }]);
     fresh.stop();
-  }, 120_000);
+  }, 300_000);
 });
 
 describe("dumps that break", () => {
