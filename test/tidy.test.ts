@@ -233,13 +233,8 @@ describe("sources", () => {
   });
 
   test("use the project's words", () => {
-<<<<<<< HEAD
     // Options (`--snapshot`) and fields (`{{.Repository}}`) of other tools are called what they are called there.
     expect(offences(sources, /(?<!--(?:\w+-)*|\{\{\.)\b(?:[Ss]napshots?|[Bb]ackends?|[Rr]epositor(?:y|ies)|[Bb]lobs?)\b/)).toEqual([]);
-=======
-    // Options of other programs are in theirs.
-    expect(offences(sources, /(?<!--[a-z-]*)\b(?:[Ss]napshots?|[Bb]ackends?|[Rr]epositor(?:y|ies)|[Bb]lobs?)\b/)).toEqual([]);
->>>>>>> data
   });
 
   test("take the time as a parameter on the ground floor", () => {
