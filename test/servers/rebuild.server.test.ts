@@ -24,7 +24,7 @@ beforeAll(async () => {
      chown app:app /srv/app/key; chmod 600 /srv/app/key; chmod 755 /usr/local/bin/tool; ln -s tool /usr/local/bin/tool2; chown 12345:54321 /srv/app
      coldkeep init --host shop --region a=file:///mnt/a --region b=file:///mnt/b --source /etc --source /srv --source /usr/local --source /home --kit ${KIT} --yes
      mv ${KIT} /mnt/kit.txt
-     printf 'health:\\n  - {name: tool, command: {run: [/usr/local/bin/tool]}}\\n  - {name: key, command: {run: [/usr/bin/test, -s, /srv/app/key], runAs: app}}\\n' >> /etc/coldkeep/coldkeep.yaml
+     printf 'health:\\n  - {name: tool, within: 3s, command: {run: [/usr/local/bin/tool]}}\\n  - {name: key, within: 3s, command: {run: [/usr/bin/test, -s, /srv/app/key], runAs: app}}\\n' >> /etc/coldkeep/coldkeep.yaml
      coldkeep schedule install --cron
      coldkeep backup -v`,
     { hostName: "shop" },
