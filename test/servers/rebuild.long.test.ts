@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { AptRepository } from "../support/apt-repository.ts";
-import { DebianRoot, type Entered } from "../support/debian.ts";
+import { BootedDebian, DebianRoot, type Entered } from "../support/debian.ts";
 import { startRgw, type Rgw } from "../support/rgw.ts";
 import { buildSingleFile } from "../support/single-file.ts";
 import { DATABASES, FILL, HEALTH, installShop, ORDERS, PORTS, START } from "./rebuild/shop.ts";
@@ -129,6 +129,21 @@ describe("a fresh machine", () => {
     expect(report.steps.map(({ step }) => step)).toEqual(["users", "packages", "files", "databases", "services", "health"]);
     process.stdout.write(`RTO of the shop: ${(report.rtoMs / 1000).toFixed(1)} s\n`);
   });
+});
+
+test("where systemd is the init, it starts the services, and knows them afterwards", async () => {
+  const fresh = freshMachine();
+  await fresh.must("export DEBIAN_FRONTEND=noninteractive; apt-get update -qq; apt-get install -y -qq --no-install-recommends systemd systemd-sysv dbus >/dev/null");
+  const machine = await BootedDebian.boot(fresh);
+  try {
+    const name = (await machine.must("hostname")).trim();
+    const said = await machine.must(`coldkeep restore --machine --kit ${KIT} --confirm ${name} 2>&1; ${PROOF}`, vault.credentials());
+    expect(said).toContain(await proofOfOld());
+    expect(await machine.must("systemctl is-active shop nginx redis-server postgresql; systemctl is-enabled shop; systemctl show -P MainPID shop | grep -v '^0$' >/dev/null && echo runs")).toBe("active\nactive\nactive\nactive\nenabled\nruns\n");
+    expect(await machine.must("coldkeep health")).toContain("5 well, 0 failed");
+  } finally {
+    await machine.powerOff();
+  }
 });
 
 describe("power lost in the middle of a step, and resumed", () => {
