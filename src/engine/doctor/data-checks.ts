@@ -1,26 +1,14 @@
 /** Whether the databases of the configuration can be dumped: their tools, their answer, and what they hold. */
-import { accessSync, constants } from "node:fs";
-import { delimiter, isAbsolute, join } from "node:path";
 import type { CommandConfig } from "../../config/data-schema.ts";
 import type { Config } from "../../config/schema.ts";
 import { planDatabase } from "../../machine/databases/plan.ts";
-import { toolEnvironment } from "../../machine/run-tool.ts";
+import { isProgram } from "../../machine/run-tool.ts";
 import { statePaths } from "../../state/state-paths.ts";
 import { type Check, checkedBy, fail, ok } from "./check.ts";
 
-function isProgram(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 function checkCommand({ name, argv: [program] }: CommandConfig): Check {
   const what = `command ${name}`;
-  const places = isAbsolute(program) ? [program] : (toolEnvironment()["PATH"] ?? "").split(delimiter).map((folder) => join(folder, program));
-  return places.some(isProgram) ? ok(what, `${program} can be run`) : fail(what, `there is no program ${program}`, "Correct `run` of this command in the configuration.");
+  return isProgram(program) ? ok(what, `${program} can be run`) : fail(what, `there is no program ${program}`, "Correct `run` of this command in the configuration.");
 }
 
 /** One check a database and a command. */
