@@ -11,10 +11,13 @@ export class AptRepository {
   readonly origin: string;
   /** The public key, as a keyring file has it. */
   readonly keyring: Buffer;
+  /** Path of the package. */
+  readonly package: string;
   readonly #server: Server;
   readonly #keys: string;
 
-  private constructor(origin: string, keyring: Buffer, server: Server, keys: string) {
+  private constructor(origin: string, keyring: Buffer, deb: string, server: Server, keys: string) {
+    this.package = deb;
     this.#keys = keys;
     this.origin = origin;
     this.keyring = keyring;
@@ -46,7 +49,7 @@ export class AptRepository {
       }
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    return new AptRepository(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, gpg("--export"), server, home);
+    return new AptRepository(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, gpg("--export"), deb, server, home);
   }
 
   /** A line for sources.list.d; the keyring lies at `keyring`. */

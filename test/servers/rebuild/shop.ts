@@ -8,7 +8,8 @@ import { makeTree } from "../../support/tree.ts";
 export const PORTS = { page: 58_080, app: 58_081, sql: 55_432, redis: 56_379 };
 export const ORDERS = 5000;
 
-const PACKAGES = "nginx-light postgresql redis-server cron python3 acl libcap2-bin procps curl ca-certificates sudo acme-agent";
+/** Of Debian. */
+export const SHOP_PACKAGES = "nginx-light postgresql redis-server cron python3 acl libcap2-bin procps curl ca-certificates sudo";
 
 const APP = `#!/usr/bin/python3
 import http.server, subprocess
@@ -63,7 +64,7 @@ export async function installShop(root: DebianRoot, acme: AptRepository): Promis
   writeFileSync(join(root.path, "etc/apt/keyrings/acme.gpg"), acme.keyring, { flag: "w" });
   await root.must(`chmod 755 /usr/sbin/policy-rc.d /etc/init.d/shop /srv/shop/app.py /usr/local/bin/shop-tool
 export DEBIAN_FRONTEND=noninteractive
-apt-get update -qq; apt-get install -y -qq --no-install-recommends ${PACKAGES} > /tmp/install.log 2>&1 || { tail -30 /tmp/install.log; exit 1; }
+apt-get update -qq; apt-get install -y -qq --no-install-recommends ${SHOP_PACKAGES} acme-agent > /tmp/install.log 2>&1 || { tail -30 /tmp/install.log; exit 1; }
 rm /usr/sbin/policy-rc.d
 adduser --system --group --home /srv/shop --no-create-home shop
 useradd -M -u 1000 -s /bin/bash alice; echo 'alice:correct horse' | chpasswd; usermod -aG sudo alice
