@@ -153,11 +153,10 @@ const restore = defineCommand({
     ...COMMON_EXITS,
     [EXIT.partial]: "restored, but something could not be kept or was lost; it is named",
     [EXIT.threshold]: "a machine was rebuilt, but later than `objectives.rto` allows",
-    [EXIT.refused]: "refused: the target is not empty, the machine not adequate, or a signature not by a pinned signer",
+    [EXIT.refused]: "refused: target not empty, machine not adequate, or signer not pinned",
   },
   examples: [
-    ["coldkeep restore --kit coldkeep-kit.txt --to /restored", "the latest archive, on any machine"],
-    ["coldkeep restore /etc/ssh --archive 20261123 --kit coldkeep-kit.txt --to /restored", "one directory of an older one"],
+    ["coldkeep restore /etc/ssh --archive 20261123 --kit coldkeep-kit.txt --to /restored", "one directory of an older archive"],
     ["coldkeep restore --machine --kit coldkeep-kit.txt --plan", "what rebuilding this machine would do"],
   ],
   load: () => import("./restore.ts"),

@@ -18,22 +18,23 @@ function stepNames(given: readonly string[]): StepName[] {
 }
 
 export async function runMachine(context: CommandContext, options: RestoreOptions): Promise<Outcome> {
-  const { terminal, signal, now } = context;
-  const startedAtMs = now();
+  const { terminal, signal } = context;
+  const startedAtMs = context.now();
   const unfinished = unfinishedRebuild();
   if (unfinished !== null && !options.resume && !options.startOver && !options.plan) {
     throw new ColdkeepError("E_REFUSED", `a rebuild from archive ${unfinished.plan.archive} was begun here and is not finished`, { hint: "Go on with --resume, or begin anew with --start-over." });
   }
-  if (options.confirm !== undefined) checkName(options.confirm);
+  if (options.resume && unfinished === null) throw new ColdkeepError("E_NOT_FOUND", "no rebuild was begun on this machine that is not finished", { hint: "Begin one with `coldkeep restore --machine --kit FILE --plan`." });
+  if (!options.plan && !options.resume) checkConfirm(context, options.confirm);
   using vault = await openSealedVault(context, options);
   const ground = { vault, emit: emitTo(terminal), signal };
-  if (options.resume) return await rebuild(context, await resumeRebuild(ground, stepNames(options.skip)), startedAtMs);
+  if (options.resume && unfinished !== null) return await rebuild(context, await resumeRebuild(unfinished, ground, stepNames(options.skip)), startedAtMs);
   const accepted = WAIVERS.filter((each) => options.accept.includes(each));
   const choice = { accepted, only: stepNames(options.only), skip: stepNames(options.skip), packagesFrom: options.packagesFrom ?? null, takeOver: options.takeOver };
   const { plan, begin } = await prepareRebuild({ ...ground, archive: options.archive, choice, onlyLook: options.plan });
   if (terminal.wantsJson && options.plan) terminal.json({ ...plan });
-  else if (options.plan) terminal.data(planLines(plan, now()).join("\n"));
-  else for (const text of planLines(plan, now())) terminal.say(text);
+  else if (options.plan) terminal.data(planLines(plan, context.now()).join("\n"));
+  else for (const text of planLines(plan, context.now())) terminal.say(text);
   if (options.plan) return { exitStatus: plan.adequacy.verdict === "not adequate" ? EXIT.refused : EXIT.done, summary: { archive: plan.archive, regions: {}, counts: {} } };
   refuseLacking(plan.packages?.unavailable.map(({ name }) => name) ?? [], options.accept);
   await confirm(context, options.confirm);
@@ -51,9 +52,13 @@ function refuseLacking(packages: readonly string[], accepted: readonly string[])
 
 /** Whoever rebuilds the wrong machine loses it: its own name has to be said. */
 async function confirm({ terminal, signal }: CommandContext, given: string | undefined): Promise<void> {
-  const name = hostname();
-  if (given === undefined && !terminal.canAsk) throw new ColdkeepError("E_USAGE", "--confirm is missing", { hint: `To rebuild this machine, give its own name: --confirm ${name}.` });
-  checkName(given ?? (await terminal.ask(`This changes this machine. Type its name, ${name}, to go on:`, signal)));
+  if (given === undefined) checkName(await terminal.ask(`This changes this machine. Type its name, ${hostname()}, to go on:`, signal));
+}
+
+/** What can be known before a plan is made. */
+function checkConfirm({ terminal }: CommandContext, given: string | undefined): void {
+  if (given !== undefined) checkName(given);
+  else if (!terminal.canAsk) throw new ColdkeepError("E_USAGE", "--confirm is missing", { hint: `To rebuild this machine, give its own name: --confirm ${hostname()}.` });
 }
 
 function checkName(answer: string): void {

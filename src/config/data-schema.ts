@@ -107,6 +107,11 @@ const Database = z
     return { ...same, timeoutMs };
   });
 
+/** A database server of this machine as it is when nobody says otherwise. */
+export function usualDatabase(type: ServerConfig["type"]): DatabaseConfig {
+  return Database.parse({ type });
+}
+
 const CommandKeys = z.strictObject({ name: name.describe("Short name, and that of its entry."), run: argv, timeout, onError, runAs: osUser.optional().describe("User of this machine to run it as.") });
 
 const Command = CommandKeys.transform(({ run, timeout: timeoutMs, runAs, ...same }): CommandConfig => ({ ...same, argv: run, timeoutMs, runAs: runAs ?? null }));

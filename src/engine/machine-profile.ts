@@ -18,10 +18,14 @@ export function ownDirectories(loaded: LoadedConfig): string[] {
   return [...vaultDirectories(loaded), loaded.config.state];
 }
 
+/** Where servers keep their own files by default: a dump stands for them. */
+const SERVER_FILES = { postgresql: ["/var/lib/postgresql"], mysql: ["/var/lib/mysql"], redis: ["/var/lib/redis", "/var/lib/valkey"] } as const;
+
 /** What needs no source, or has one. */
 export function coverageOf(loaded: LoadedConfig): Coverage {
-  const { sources, state, machine } = loaded.config;
-  return { sources: [...sources.map(({ path }) => path), loaded.dir], vaults: vaultDirectories(loaded), except: [state, ...machine.ignoreUncovered] };
+  const { sources, state, machine, databases } = loaded.config;
+  const dumped = databases.flatMap((each) => (each.type === "sqlite" ? [each.path] : SERVER_FILES[each.type]));
+  return { sources: [...sources.map(({ path }) => path), loaded.dir], vaults: vaultDirectories(loaded), except: [state, ...machine.ignoreUncovered, ...dumped] };
 }
 
 /** Of this machine now; with a configuration, also what its sources do not cover. */

@@ -127,7 +127,7 @@ function bounded(value: unknown, key: string, cut: Set<string>, place: string): 
     return value.slice(0, max).map((item) => bounded(item, key, cut, place));
   }
   if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, bounded(each, name, cut, place === "" ? name : place)]));
+  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, bounded(each, name, cut, place === "" ? name : `${place}.${name}`)]));
 }
 
 /** The profile as every reader takes it: what is longer than it may be is cut, and named among the gaps. */

@@ -36,6 +36,5 @@ export function packagedFiles(root = "/"): Set<string> {
   }
   for (const name of names.filter((each) => each.endsWith(".conffiles"))) for (const path of linesOf(join(info, name))) owned.delete(path.replace(/^remove-on-upgrade /, ""));
   for (const path of directories) owned.delete(path);
-  for (const path of [...owned]) if (MERGED.test(path)) owned.add(`/usr${path}`);
-  return owned;
+  return new Set([...owned].flatMap((path) => (MERGED.test(path) ? [path, `/usr${path}`] : [path])));
 }

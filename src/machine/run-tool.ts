@@ -1,6 +1,8 @@
 /** Child tools: a program by its name, arguments without a shell, a fixed locale, a time-out, and what it said last. */
 import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { once } from "node:events";
+import { accessSync, constants } from "node:fs";
+import { delimiter, isAbsolute, join } from "node:path";
 import { ColdkeepError } from "../errors.ts";
 
 const KIB = 1024;
@@ -45,6 +47,19 @@ export type ToolResult = {
 export function toolEnvironment(more: Readonly<Record<string, string>> = {}): Record<string, string> {
   const { PATH = USUAL_PATH, HOME = "/root" } = process.env;
   return { PATH, HOME, LC_ALL: "C.UTF-8", LANG: "C.UTF-8", TZ: "UTC", ...more };
+}
+
+/** Whether there is a program of this name, or at this path, that can be run: far cheaper than to try. */
+export function isProgram(program: string): boolean {
+  const places = isAbsolute(program) ? [program] : (toolEnvironment()["PATH"] ?? "").split(delimiter).map((folder) => join(folder, program));
+  return places.some((path) => {
+    try {
+      accessSync(path, constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
 }
 
 /** The last lines of what a tool said, for a message. */

@@ -1,8 +1,7 @@
 /** How a machine differs from the one its profile describes: by identities that stay, never by the kernel's names of devices. */
 import type { Profile } from "../format/profile.ts";
 
-export const DRIFT_KINDS = ["system", "package", "source", "configuration", "unit", "crontab", "user", "group", "port", "mount", "sysctl", "firewall", "image", "program"] as const;
-export type DriftKind = (typeof DRIFT_KINDS)[number];
+type DriftKind = "system" | "package" | "source" | "configuration" | "unit" | "crontab" | "user" | "group" | "port" | "mount" | "sysctl" | "firewall" | "image" | "program";
 
 export type Drift = {
   kind: DriftKind;

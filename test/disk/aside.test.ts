@@ -12,7 +12,7 @@ import { makeTree } from "../support/tree.ts";
 
 const META: EntryMeta = { mode: 0o644, uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0, mtime: "1700000000.000000000" };
 
-type Scene = { dir: string; target: RestoreTarget; moved(): { path: string; movedTo: string }[] };
+type Scene = { dir: string; target: RestoreTarget; moved: () => { path: string; movedTo: string }[] };
 
 function scene(tree: Parameters<typeof makeTree>[1]): Scene {
   const dir = join(tempDir(), "root");

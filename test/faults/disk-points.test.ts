@@ -17,7 +17,11 @@ describe("a fault at any change of a file leaves every archive whole, and the ne
     const points = chance.shuffled(await diskPoints(scene));
     expect(points.length).toBeGreaterThan(30);
     let fired = 0;
-    for (const [number, point] of points.slice(0, TRIES).entries()) if (await tryPoint(scene, diskPoint(point), number)) fired++;
+    // Not every run makes exactly the calls of the run that was counted.
+    for (let tried = 0; fired < TRIES && tried < 2 * TRIES; tried++) {
+      const point = points[tried];
+      if (point !== undefined && (await tryPoint(scene, diskPoint(point), tried))) fired++;
+    }
     expect(fired, `seed ${seed}`).toBeGreaterThan(0);
   }, LIMIT_MS);
 });

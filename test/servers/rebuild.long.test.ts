@@ -8,10 +8,10 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { AptRepository } from "../support/apt-repository.ts";
-import { DebianRoot, type Entered } from "../support/debian.ts";
+import { BootedDebian, DebianRoot, type Entered } from "../support/debian.ts";
 import { startRgw, type Rgw } from "../support/rgw.ts";
 import { buildSingleFile } from "../support/single-file.ts";
-import { DATABASES, FILL, HEALTH, installShop, ORDERS, PORTS, START } from "./rebuild/shop.ts";
+import { DATABASES, FILL, HEALTH, installShop, ORDERS, PORTS, SHOP_PACKAGES, START } from "./rebuild/shop.ts";
 import { RgwVault } from "./rgw-vault.ts";
 
 const NEVER_TOUCHED = ["etc/fstab", "etc/network/interfaces", "etc/hostname", "etc/hosts", "etc/machine-id", "etc/os-release", "usr/lib/os-release", "etc/apt/sources.list", "etc/resolv.conf"];
@@ -55,6 +55,8 @@ function freshMachine(): DebianRoot {
   const fresh = bare.copy(`fresh${++copies}`);
   mkdirSync(join(fresh.path, "root"), { recursive: true });
   writeFileSync(join(fresh.path, KIT), readFileSync(join(old.path, "opt/kit.txt")), { mode: 0o600 });
+  mkdirSync(join(fresh.path, "mnt"), { recursive: true });
+  copyFileSync(acme.package, join(fresh.path, "mnt/acme-agent.deb"));
   return fresh;
 }
 
@@ -129,6 +131,30 @@ describe("a fresh machine", () => {
     expect(report.steps.map(({ step }) => step)).toEqual(["users", "packages", "files", "databases", "services", "health"]);
     process.stdout.write(`RTO of the shop: ${(report.rtoMs / 1000).toFixed(1)} s\n`);
   });
+});
+
+test("packages from a folder, where no source answers", async () => {
+  const fresh = freshMachine();
+  // A name that apt has to make a set of: what the shop needs and a minimal system lacks.
+  await fresh.must(`mkdir -p /debs/partial; export DEBIAN_FRONTEND=noninteractive; apt-get update -qq; apt-get install -y -qq --no-install-recommends --download-only -o Dir::Cache::Archives=/debs -o APT::Keep-Downloaded-Packages=true ${SHOP_PACKAGES} >/dev/null; rm -rf /etc/apt/sources.list /etc/apt/sources.list.d /var/lib/apt/lists; cp /mnt/acme-agent.deb /debs/`);
+  const said = await fresh.must(`coldkeep restore --machine --kit ${KIT} --packages-from /debs --confirm fresh-7 2>&1; ${PROOF}`, enter);
+  expect(said).toContain(await proofOfOld());
+  expect(said).toMatch(/packages +\d+ to install from \/debs/);
+});
+
+test("where systemd is the init, it starts the services, and knows them afterwards", async () => {
+  const fresh = freshMachine();
+  await fresh.must("export DEBIAN_FRONTEND=noninteractive; apt-get update -qq; apt-get install -y -qq --no-install-recommends systemd systemd-sysv dbus >/dev/null");
+  const machine = await BootedDebian.boot(fresh);
+  try {
+    const name = (await machine.must("hostname")).trim();
+    const said = await machine.must(`coldkeep restore --machine --kit ${KIT} --confirm ${name} 2>&1; ${PROOF}`, vault.credentials());
+    expect(said).toContain(await proofOfOld());
+    expect(await machine.must("systemctl is-active shop nginx redis-server postgresql; systemctl is-enabled shop; systemctl show -P MainPID shop | grep -v '^0$' >/dev/null && echo runs")).toBe("active\nactive\nactive\nactive\nenabled\nruns\n");
+    expect(await machine.must("coldkeep health")).toContain("5 well, 0 failed");
+  } finally {
+    await machine.powerOff();
+  }
 });
 
 describe("power lost in the middle of a step, and resumed", () => {

@@ -11,9 +11,14 @@ export class AptRepository {
   readonly origin: string;
   /** The public key, as a keyring file has it. */
   readonly keyring: Buffer;
+  /** Path of the package. */
+  readonly package: string;
   readonly #server: Server;
+  readonly #keys: string;
 
-  private constructor(origin: string, keyring: Buffer, server: Server) {
+  private constructor(origin: string, keyring: Buffer, deb: string, server: Server, keys: string) {
+    this.package = deb;
+    this.#keys = keys;
     this.origin = origin;
     this.keyring = keyring;
     this.#server = server;
@@ -44,7 +49,7 @@ export class AptRepository {
       }
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    return new AptRepository(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, gpg("--export"), server);
+    return new AptRepository(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, gpg("--export"), deb, server, home);
   }
 
   /** A line for sources.list.d; the keyring lies at `keyring`. */
@@ -55,6 +60,8 @@ export class AptRepository {
   stop(): void {
     this.#server.close();
     this.#server.closeAllConnections();
+    // Its agent would stay for ever.
+    execFileSync("gpgconf", ["--homedir", this.#keys, "--kill", "all"], { stdio: "ignore" });
   }
 }
 

@@ -20,10 +20,13 @@ async function textOf(stream: PassThrough): Promise<string> {
 
 /** Runs one command line. Rejects only for a command line that asks for help. */
 export async function runInProcess(argv: readonly string[], options: InProcessOptions = {}): Promise<ProgramResult> {
-  const { env = {}, cwd = "/", signal = new AbortController().signal } = options;
+  const { cwd = "/", signal = new AbortController().signal } = options;
+  const env = { ...options.env, NO_COLOR: "1" };
   const parsed = parseArgv(argv, COMMANDS, "0.0.0");
   if (parsed.kind !== "run") throw new Error(`no verb: ${argv.join(" ")}`);
   const [stdout, stderr] = [new PassThrough({ highWaterMark: 1 << 26 }), new PassThrough({ highWaterMark: 1 << 26 })];
+  // As if a person watched: what nobody waits for takes a low priority, and that would be this process's for good.
+  Object.assign(stderr, { isTTY: true });
   const secrets = new Secrets(env);
   const runId = randomUUID();
   const log = new RunLog(runId, parsed.verb, secrets);

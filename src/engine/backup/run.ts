@@ -13,6 +13,7 @@ import { stalledAfterMs } from "../../policy/stalled.ts";
 import { HostLock } from "../../state/host-lock.ts";
 import { type KnownObject, RunState } from "../../state/run-state.ts";
 import { statePaths } from "../../state/state-paths.ts";
+import { type HookOrder, withHooks } from "../../machine/hooks.ts";
 import { type DataPlan, planData } from "../../machine/databases/plan.ts";
 import { formatSize } from "../../units.ts";
 import type { EngineEvent } from "../events.ts";
@@ -317,28 +318,20 @@ function interrupted(checkpoint?: string): ColdkeepError {
   return new ColdkeepError("E_INTERRUPTED", `interrupted; ${kept}`, { hint: "Run again: content already stored is not sent again." });
 }
 
-/**
- * Makes one archive (or with `dryRun` none). Throws E_LOCKED when another run holds the host (E_STALLED when that one hangs),
- * E_REFUSED, E_CLONE, E_SIGNER before anything is written, E_REGION when no region could take it, E_INTERRUPTED when the
- * signal was given.
- */
-export async function runBackup(given: BackupOrder): Promise<BackupReport> {
-  const startedAtMs = Date.now();
-  if (given.inBackground) stepAside();
-  const { state: stateDir, regions: configured } = given.loaded.config;
-  const setup = await readSafeSetup(given);
-  const lock = HostLock.take(stateDir, stalledAfterMs(configured.map(({ retryMs }) => retryMs)));
-  const order = watched(given, lock);
+/** The run and all it stands on, once this host is its own. */
+async function runLocked(order: WatchedOrder, setup: HostSetup, startedAtMs: number): Promise<BackupReport> {
+  const { config } = setup.loaded;
+  const { spool } = statePaths(config.state);
   let state: RunState | undefined;
   let ground: Ground | undefined;
   const profile = new ProfileTaker(setup.loaded, order.emit);
   let scouts: Scouts | undefined;
   const clock = new StageClock(order.emit);
   try {
-    const data = await planData(given.loaded.config, statePaths(stateDir).spool, order.signal);
+    const data = await planData(config, spool, order.signal);
     if (hasData(data)) clock.end("asked the databases");
     scouts = new Scouts(walkSetup(setup, data));
-    state = new RunState(stateDir);
+    state = new RunState(config.state);
     ground = await findGround(order, setup, state);
     clock.end("looked at the regions");
     return await new BackupRun({ order, ground, scouts, profile, data, clock, startedAtMs }).run();
@@ -346,7 +339,32 @@ export async function runBackup(given: BackupOrder): Promise<BackupReport> {
     await Promise.all([scouts?.terminate(), profile.end()]);
     state?.close();
     if (ground !== undefined) closeRegions(ground.regions);
-    rmSync(statePaths(stateDir).spool, { recursive: true, force: true });
+    rmSync(spool, { recursive: true, force: true });
+  }
+}
+
+function hooksOf({ loaded: { config }, dryRun, emit, signal }: BackupOrder): HookOrder {
+  return { hooks: dryRun ? [] : config.hooks, moment: "backup", facts: { COLDKEEP_HOST: config.host }, warn: (message) => emit({ kind: "warning", message }), signal };
+}
+
+/**
+ * Makes one archive (or with `dryRun` none), with the hooks around it. Throws E_LOCKED when another run holds the host (E_STALLED
+ * when that one hangs), E_REFUSED, E_CLONE, E_SIGNER before anything is written, E_REGION when no region could take it, E_DISK for
+ * a hook or a dump that failed and must not, E_INTERRUPTED when the signal was given.
+ */
+export async function runBackup(given: BackupOrder): Promise<BackupReport> {
+  const startedAtMs = Date.now();
+  if (given.inBackground) stepAside();
+  const { state: stateDir, regions: configured } = given.loaded.config;
+  const setup = await readSafeSetup(given);
+  const lock = HostLock.take(stateDir, stalledAfterMs(configured.map(({ retryMs }) => retryMs)));
+  try {
+    return await withHooks(
+      hooksOf(given),
+      () => runLocked(watched(given, lock), setup, startedAtMs),
+      ({ archive, status }) => ({ COLDKEEP_OUTCOME: status === "complete" ? "done" : "partial", COLDKEEP_ARCHIVE: archive ?? "" }),
+    );
+  } finally {
     lock.release();
   }
 }

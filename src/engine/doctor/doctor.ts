@@ -7,6 +7,7 @@ import { profileHere } from "../machine-profile.ts";
 import { nextBackup } from "../next-run.ts";
 import { closeRegions, openRegions, type Region, type RegionSpec } from "../region.ts";
 import { type Check, checkedBy, ok, warn } from "./check.ts";
+import { checkData } from "./data-checks.ts";
 import { checkHost } from "./host-checks.ts";
 import { checkRegion, type RegionChecks } from "./region-checks.ts";
 
@@ -70,5 +71,5 @@ export async function examine({ loaded, env, uid, program, nowMs, emit, signal }
   const about = { vault: config.vault, host: config.host, signers: setup.trust.signers, writer: setup.keys.writer, signal };
   const perRegion = await Promise.all(specs.map((spec) => examineRegion(spec, about, emit)));
   signal.throwIfAborted();
-  return [configuration, ...(await checkHost(setup, env, uid)), await checkSchedule(loaded, program, nowMs), await checkCoverage(loaded, nowMs, signal), ...perRegion.flat()];
+  return [configuration, ...(await checkHost(setup, env, uid)), ...(await checkData(config, signal)), await checkSchedule(loaded, program, nowMs), await checkCoverage(loaded, nowMs, signal), ...perRegion.flat()];
 }

@@ -12,7 +12,7 @@ import { type Profile, readProfile } from "../../format/profile.ts";
 import type { CatalogReader } from "../catalog-reader.ts";
 import type { Emit } from "../events.ts";
 import type { FoundArchive, OpenVault } from "../open-vault.ts";
-import { runRestore } from "../restore/run.ts";
+import { runRestore } from "../restore.ts";
 
 /** Files of accounts that are merged, not restored. */
 const ACCOUNT_FILES = { shadow: "/etc/shadow", subuid: "/etc/subuid", subgid: "/etc/subgid" } as const;

@@ -22,7 +22,7 @@ export type RebuildOrder = {
 };
 
 /** A rebuild that was looked at; `begin` is called once a person has agreed to the plan. */
-export type PreparedRebuild = { plan: RebuildPlan; begin(): StepContext };
+export type PreparedRebuild = { plan: RebuildPlan; begin: () => StepContext };
 
 /** The rebuild that was begun on this machine and is not finished. Throws E_DISK. */
 export function unfinishedRebuild(): RebuildJournal | null {
@@ -49,10 +49,8 @@ function refuseInadequate({ verdict, findings }: Adequacy): void {
   throw new ColdkeepError("E_REFUSED", `this machine is not adequate: ${lacking.map(({ id, need, have }) => `${id} needs ${need} and has ${have}`).join("; ")}`, { hint });
 }
 
-/** Takes up a rebuild where it stopped, without steps that are now to be skipped. Throws E_NOT_FOUND where there is none, E_REFUSED for one of another vault or machine. */
-export async function resumeRebuild({ vault, emit, signal }: Pick<RebuildOrder, "vault" | "emit" | "signal">, skip: readonly StepName[]): Promise<StepContext> {
-  const journal = unfinishedRebuild();
-  if (journal === null) throw new ColdkeepError("E_NOT_FOUND", "no rebuild was begun on this machine that is not finished", { hint: "Begin one with `coldkeep restore --machine --kit FILE --plan`." });
+/** Takes up a rebuild where it stopped, without steps that are now to be skipped. Throws E_REFUSED for one of another vault or machine. */
+export async function resumeRebuild(journal: RebuildJournal, { vault, emit, signal }: Pick<RebuildOrder, "vault" | "emit" | "signal">, skip: readonly StepName[]): Promise<StepContext> {
   const plan: RebuildPlan = { ...journal.plan, steps: journal.plan.steps.filter((step) => !skip.includes(step)) };
   const differs = plan.vault !== vault.trust.vault ? `vault ${plan.vault}` : plan.machine !== hostname() ? `a machine called ${plan.machine}` : null;
   if (differs !== null) throw new ColdkeepError("E_REFUSED", `the rebuild that was begun here is of ${differs}`, { hint: "Use its own kit; or begin anew with --start-over." });

@@ -9,7 +9,7 @@ import { packageLabel, type PackagePlan, planPackages } from "../../policy/packa
 import { isMachineUnit } from "../../policy/start-order.ts";
 import type { Emit } from "../events.ts";
 import type { OpenVault } from "../open-vault.ts";
-import { previewRestore } from "../restore/preview.ts";
+import { previewRestore } from "../restore.ts";
 import { type Archived, presentPaths } from "./archived.ts";
 import { ASIDE_FOLDER } from "./journal.ts";
 import { type RebuildPlan, type StepName, STEPS } from "./plan-types.ts";

@@ -1,6 +1,8 @@
 /** A rebuild: the planned steps, each noted when it is done, so that whatever stops one is gone on from. */
-import { rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
+import type { HookConfig } from "../../config/data-schema.ts";
 import { ColdkeepError, EXIT, type ExitStatus } from "../../errors.ts";
+import { withHooks } from "../../machine/hooks.ts";
 import { releaseServices } from "../../machine/rebuild/apt.ts";
 import { formatDuration } from "../../units.ts";
 import { RebuildJournal, type StepDone } from "./journal.ts";
@@ -44,8 +46,24 @@ function failedStep(step: StepName, cause: unknown): unknown {
   return new ColdkeepError(cause.code, `step ${step}: ${cause.message}`, { hint, cause });
 }
 
-/** Throws what stopped a step, with its name; everything up to there is kept, and `resume` goes on. */
-export async function runRebuild(context: StepContext, startedAtMs: number): Promise<RebuildReport> {
+/** The archived configuration's hooks; on a fresh machine the program of one that comes before may not be there yet. */
+function hooksOf({ archived: { config }, emit }: StepContext): HookConfig[] {
+  return config.hooks.filter(({ when, moment, argv: [program] }) => {
+    if (when !== "before" || moment !== "restore" || !program.startsWith("/") || existsSync(program)) return true;
+    emit({ kind: "warning", message: `the hook before restore (${program}) is not run: there is no such program yet` });
+    return false;
+  });
+}
+
+/** Throws what stopped a step, with its name, or a hook; everything up to there is kept, and `--resume` goes on. */
+export function runRebuild(context: StepContext, startedAtMs: number): Promise<RebuildReport> {
+  const { plan, emit, signal } = context;
+  const facts = { COLDKEEP_HOST: plan.host, COLDKEEP_ARCHIVE: plan.archive };
+  const warn = (message: string): void => emit({ kind: "warning", message });
+  return withHooks({ hooks: hooksOf(context), moment: "restore", facts, warn, signal }, () => makeSteps(context, startedAtMs), ({ exitStatus }) => ({ COLDKEEP_OUTCOME: exitStatus === EXIT.partial ? "partial" : "done" }));
+}
+
+async function makeSteps(context: StepContext, startedAtMs: number): Promise<RebuildReport> {
   const { plan, journal, emit, signal } = context;
   for (const step of plan.steps) {
     if (journal.done.has(step)) continue;

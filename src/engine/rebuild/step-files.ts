@@ -4,7 +4,7 @@ import { accountsHere } from "../../machine/rebuild/accounts.ts";
 import { ColdkeepError } from "../../errors.ts";
 import { planAccounts } from "../../policy/account-plan.ts";
 import { UNTOUCHED } from "../../policy/never-touch.ts";
-import { runRestore } from "../restore/run.ts";
+import { runRestore } from "../restore.ts";
 import { fetchPaths } from "./archived.ts";
 import { ASIDE_FOLDER, RebuildJournal } from "./journal.ts";
 import { layOutReview } from "./review.ts";

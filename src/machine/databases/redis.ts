@@ -36,7 +36,7 @@ export async function planRedis(config: ServerConfig, signal: AbortSignal): Prom
     label: `redis ${name}`,
     onError,
     fact,
-    dumps: [{ path: `${dumpFolder(fact)}/dump.rdb`, what: "rdb", name: "dump", write }],
+    dumps: [{ path: `${dumpFolder(fact)}/dump.rdb`, what: "rdb", name: settings.get("dbfilename") || "dump.rdb", write }],
     leftOut: keepFiles || directory === "" ? [] : own.map((file) => join(directory, file)),
     settings: [],
     notes: [],

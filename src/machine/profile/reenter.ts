@@ -37,7 +37,7 @@ function encryptedDisks(look: Look): Reenter[] {
     if (name === "" || name.startsWith("#")) return [];
     const token = /\b(tpm2-device|fido2-device|pkcs11-uri)=/.exec(options)?.[1];
     if (token !== undefined) return [{ path: "/etc/crypttab", why: `the disk ${name} is unlocked by ${token}: enrol the new machine's (systemd-cryptenroll), or use its passphrase` }];
-    if (key.startsWith("/dev/")) return [{ path: "/etc/crypttab", why: `the disk ${name} is unlocked by a key on ${key}` }];
+    if (key.startsWith("/dev/") && !key.endsWith("random")) return [{ path: "/etc/crypttab", why: `the disk ${name} is unlocked by a key on ${key}` }];
     return [];
   });
 }

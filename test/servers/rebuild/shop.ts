@@ -8,7 +8,8 @@ import { makeTree } from "../../support/tree.ts";
 export const PORTS = { page: 58_080, app: 58_081, sql: 55_432, redis: 56_379 };
 export const ORDERS = 5000;
 
-const PACKAGES = "nginx-light postgresql redis-server cron python3 acl libcap2-bin procps curl ca-certificates sudo acme-agent";
+/** Of Debian. */
+export const SHOP_PACKAGES = "nginx-light postgresql redis-server cron python3 acl libcap2-bin procps curl ca-certificates sudo";
 
 const APP = `#!/usr/bin/python3
 import http.server, subprocess
@@ -63,10 +64,10 @@ export async function installShop(root: DebianRoot, acme: AptRepository): Promis
   writeFileSync(join(root.path, "etc/apt/keyrings/acme.gpg"), acme.keyring, { flag: "w" });
   await root.must(`chmod 755 /usr/sbin/policy-rc.d /etc/init.d/shop /srv/shop/app.py /usr/local/bin/shop-tool
 export DEBIAN_FRONTEND=noninteractive
-apt-get update -qq; apt-get install -y -qq --no-install-recommends ${PACKAGES} > /tmp/install.log 2>&1 || { tail -30 /tmp/install.log; exit 1; }
+apt-get update -qq; apt-get install -y -qq --no-install-recommends ${SHOP_PACKAGES} acme-agent > /tmp/install.log 2>&1 || { tail -30 /tmp/install.log; exit 1; }
 rm /usr/sbin/policy-rc.d
 adduser --system --group --home /srv/shop --no-create-home shop
-useradd -m -u 1000 -s /bin/bash alice; echo 'alice:correct horse' | chpasswd; usermod -aG sudo alice
+useradd -M -u 1000 -s /bin/bash alice; echo 'alice:correct horse' | chpasswd; usermod -aG sudo alice
 echo '*/5 * * * * /srv/shop/app.py --tick' | crontab -u alice -
 cp /bin/true /usr/local/bin/shop-ping; setcap cap_net_raw+ep /usr/local/bin/shop-ping
 mkdir -p /srv/shop/secret; echo s3cr3t > /srv/shop/secret/key; chown -R shop:shop /srv/shop; chmod 600 /srv/shop/secret/key; setfacl -m u:alice:r /srv/shop/secret/key
@@ -74,7 +75,7 @@ chown -R alice:alice /home/alice
 sed -i 's/^port .*/port ${PORTS.sql}/' /etc/postgresql/15/main/postgresql.conf
 sed -i 's/^port .*/port ${PORTS.redis}/' /etc/redis/redis.conf
 printf 'server { listen 127.0.0.1:${PORTS.page}; location / { proxy_pass http://127.0.0.1:${PORTS.app}; } }\\n' > /etc/nginx/sites-enabled/default
-systemctl enable shop.service >/dev/null 2>&1`);
+mkdir -p /etc/systemd/system/multi-user.target.wants; ln -sf /etc/systemd/system/shop.service /etc/systemd/system/multi-user.target.wants/shop.service; update-rc.d shop defaults`);
   // PostgreSQL's port stands as `port = 5432`.
   await root.must(`sed -i 's/^#\\?port = .*/port = ${PORTS.sql}/' /etc/postgresql/15/main/postgresql.conf; grep -n "^port" /etc/postgresql/15/main/postgresql.conf`);
 }
