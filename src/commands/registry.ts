@@ -214,6 +214,19 @@ const health = defineCommand({
   load: () => import("./health.ts"),
 });
 
+const drill = defineCommand({
+  name: "drill",
+  summary: "restore an archive for real in a private place, time it, judge it, and remove it",
+  options: options.DRILL_OPTIONS,
+  record: ({ config, kit, host, sabotage }) => (sabotage ? null : { verb: "drill", config, kit, host }),
+  exitCodes: { [EXIT.done]: "passed; with --sabotage: failed, as it should", ...COMMON_EXITS, [EXIT.failed]: "failed: what is lacking is named; with --sabotage: the damage was not noticed", [EXIT.refused]: NOT_TRUSTED },
+  examples: [
+    ["coldkeep drill --kit coldkeep-kit.txt", "the latest archive"],
+    ["coldkeep drill --archive random --kit coldkeep-kit.txt --work /srv/drill --json", "any complete one, in another place"],
+  ],
+  load: () => import("./drill.ts"),
+});
+
 const state: CommandGroup = {
   name: "state",
   summary: "care for the local state",
@@ -305,6 +318,7 @@ export const COMMANDS: readonly (Command | CommandGroup)[] = [
   report,
   doctor,
   health,
+  drill,
   ...machineVerbs(COMMON_EXITS, NOT_TRUSTED),
   scheduleVerbs(COMMON_EXITS),
   ...operatorVerbs(COMMON_EXITS, NOT_TRUSTED),

@@ -228,6 +228,19 @@ export const SIGNER_REVOKE_OPTIONS = {
   json: JSON_FLAG,
 } as const;
 export const DOCTOR_OPTIONS = { config: CONFIG, json: JSON_FLAG } as const;
+export const DRILL_OPTIONS = {
+  kit: requiredText("FILE", "kit whose identity opens the archive; of a drill machine, one with an identity of its own"),
+  passphraseFile: PASSPHRASE_FILE,
+  host: text("LABEL", "host, where a vault holds several"),
+  region: text("NAME", "from this region only"),
+  archive: text("ID", "archive: its id, the start of one, `latest`, or `random` for any complete one"),
+  sabotage: flag("damage the copy that is restored: the drill must fail, and exit 0 says that it did"),
+  work: text("DIR", "where to restore, in a folder that is removed (default: `drill` in the state folder)"),
+  signerKey: text("FILE", "file of mode 0600 with the key that signs the result, `ed25519-secret:…` (default: the kit's operator)"),
+  unrecorded: flag("leave no signed record of it in the vault"),
+  config: text("FILE", "configuration of this machine, where it is the host"),
+  json: JSON_FLAG,
+} as const;
 export const HEALTH_OPTIONS = {
   config: CONFIG,
   only: list("NAME", "only this check"),
@@ -304,6 +317,7 @@ export type SignerListOptions = OptionsOf<typeof SIGNER_LIST_OPTIONS>;
 export type SignerTrustOptions = OptionsOf<typeof SIGNER_TRUST_OPTIONS>;
 export type SignerRevokeOptions = OptionsOf<typeof SIGNER_REVOKE_OPTIONS>;
 export type DoctorOptions = OptionsOf<typeof DOCTOR_OPTIONS>;
+export type DrillOptions = OptionsOf<typeof DRILL_OPTIONS>;
 export type HealthOptions = OptionsOf<typeof HEALTH_OPTIONS>;
 export type ConfigCheckOptions = OptionsOf<typeof CONFIG_CHECK_OPTIONS>;
 export type ConfigSchemaOptions = OptionsOf<typeof CONFIG_SCHEMA_OPTIONS>;

@@ -27,6 +27,8 @@ export type QuarantineOrder = {
   root: string;
   hostName: string;
   shown: readonly Shown[];
+  /** `shared` is for fetching packages before anything of the archive is inside. Everything else has none. */
+  network: "none" | "shared";
   signal: AbortSignal;
 };
 
@@ -90,11 +92,11 @@ export class Quarantine {
   }
 
   /** Throws E_REFUSED where this user or machine cannot make one, E_NOT_FOUND without util-linux and iproute2, the signal's reason. */
-  static async start({ root, hostName, shown, signal }: QuarantineOrder): Promise<Quarantine> {
+  static async start({ root, hostName, shown, network, signal }: QuarantineOrder): Promise<Quarantine> {
     if (process.geteuid?.() !== 0) throw new ColdkeepError("E_REFUSED", "only root can make a quarantine", { hint: "Run as root, or drill at depth files." });
     signal.throwIfAborted();
     const places = shown.flatMap(({ path, inside, writable }) => [path, inside, writable ? "rw" : "ro"]);
-    const unshare = ["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--fork", "--kill-child=SIGKILL", "--", "/bin/sh", "-c", SET_UP, "sh", root, hostName, ...places];
+    const unshare = ["--mount", "--uts", "--ipc", ...(network === "none" ? ["--net"] : []), "--pid", "--cgroup", "--fork", "--kill-child=SIGKILL", "--", "/bin/sh", "-c", SET_UP, "sh", root, hostName, network, ...places];
     const holder = spawn("unshare", unshare, { env: toolEnvironment(INIT_ENV), cwd: "/", detached: true, stdio: ["pipe", "pipe", "pipe"] });
     const ended = once(holder, "close").catch((error: unknown) => error);
     try {
@@ -115,6 +117,12 @@ export class Quarantine {
   run(order: ToolOrder): Promise<ToolResult> {
     const enter = Object.entries(this.#files).map(([name, fd]) => `--${name}=/proc/${process.pid}/fd/${fd}`);
     return runTool({ ...order, cwd: "/", argv: ["nsenter", ...enter, "--", ...DROP_RIGHTS, ...order.argv], env: { PATH: PATH_INSIDE, HOME: "/root", ...order.env } });
+  }
+
+  /** Names of the network interfaces inside. */
+  async interfaces(signal: AbortSignal): Promise<string[]> {
+    const { stdout } = await this.run({ argv: ["cat", "/proc/net/dev"], timeoutMs: START_MS, signal });
+    return stdout.split("\n").flatMap((line) => /^\s*(\S+):/.exec(line)?.[1] ?? []);
   }
 
   /** Ends everything inside. Says what was found after it; never throws. */

@@ -22,10 +22,10 @@ echo ready
 exec 1>&- 2>&-
 wait $!'`;
 
-/** Arguments: root, host name, then for each place that shows inside: its path here, its path inside, and \`ro\` or \`rw\`. */
+/** Arguments: root, host name, `none` or `shared` for the network, then for each place that shows inside: its path here, its path inside, and \`ro\` or \`rw\`. */
 export const SET_UP = `set -e
-root=$1 name=$2
-shift 2
+root=$1 name=$2 network=$3
+shift 3
 exec 3<&0 </dev/null
 umask 022
 mount --make-rprivate /
@@ -64,7 +64,7 @@ while [ $# -ge 3 ]; do
   shift 3
 done
 hostname "$name"
-ip link set lo up
+[ "$network" = shared ] || ip link set lo up
 pivot_root . .coldkeep-old
 exec chroot . /bin/sh -c "$INIT"`;
 

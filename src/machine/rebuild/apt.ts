@@ -24,11 +24,11 @@ export function hasApt(): boolean {
 }
 
 /** Archived source files that this machine does not have. One it has under the same name stays: its own mirrors answer here. */
-export function missingAptFiles(archived: readonly AptFile[]): AptFile[] {
-  return archived.filter(({ path }) => ALLOWED.test(path) && !existsSync(path));
+export function missingAptFiles(archived: readonly AptFile[], root = "/"): AptFile[] {
+  return archived.filter(({ path }) => ALLOWED.test(path) && !existsSync(join(root, path)));
 }
 
-function writeAptFile(path: string, { mode, base64 }: AptFile): void {
+export function writeAptFile(path: string, { mode, base64 }: AptFile): void {
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, Buffer.from(base64, "base64"), { mode: mode & 0o644 });
 }
