@@ -43,21 +43,36 @@ export async function run(context: CommandContext, _args: readonly string[], opt
   const host = vault.host();
   const config = configOf(context, options.config, kit.vault);
   const work = options.work === undefined ? join(config?.config.state ?? USUAL_STATE, "drill") : resolve(cwd, options.work);
-  const report = await runDrill({ vault, archive: options.archive, sabotage: options.sabotage, work, own: config?.config.host === host ? config : null, signer, emit, signal });
+  const { archive, depth, sabotage, accept } = options;
+  const cache = join(config?.config.state ?? USUAL_STATE, "base-systems");
+  const report = await runDrill({ vault, archive, depth, sabotage, accept, program: context.program, cache, work, own: config?.config.host === host ? config : null, signer, emit, signal });
   const { exitStatus, ...document } = report;
   if (terminal.wantsJson) terminal.json(document);
   else tell(context, report);
   return { exitStatus, summary: { archive: report.archive, regions: {}, counts: { entries: report.entries, sourceBytes: report.bytes, problems: report.why.length } } };
 }
 
+function machineLines({ machine, rtoMs, rtoObjectiveMs }: DrillReport): string[] {
+  if (machine === null) return [];
+  const { rebuild, mails, interfaces, lacks } = machine;
+  const objective = rtoObjectiveMs === null ? "" : `; the objective is ${formatDuration(rtoObjectiveMs)}`;
+  return [
+    `rebuilt   ${rebuild.steps.map(({ step, ms }) => `${step} ${formatDuration(ms)}`).join(", ")}`,
+    `RTO       ${rtoMs === null ? "not measured: no health check says when it was up" : `${formatDuration(rtoMs)}${objective}`}`,
+    `isolated  network ${interfaces.join(", ")} alone; ${mails} mails dropped`,
+    ...lacks.map((each) => `lacks     ${printable(each)}`),
+  ];
+}
+
 function tell({ terminal }: CommandContext, report: DrillReport): void {
   const { host, archive, result, sabotaged, why, stages, compared, notKept, damaged, ageMs, entries, bytes } = report;
   const times = stages.map(({ name, seconds }) => `${name} ${formatDuration(seconds * 1000)}`).join(", ");
   terminal.report([
-    { before: "", word: result === "passed" ? "PASSED" : "FAILED", tone: (result === "failed") === sabotaged ? "good" : "bad", after: `  ${printable(host)}, archive ${archive}, ${formatDuration(ageMs)} old, depth files` },
+    { before: "", word: result === "passed" ? "PASSED" : "FAILED", tone: (result === "failed") === sabotaged ? "good" : "bad", after: `  ${printable(host)}, archive ${archive}, ${formatDuration(ageMs)} old, depth ${report.depth}` },
     ...(result === "passed" ? [`restored  ${entries} entries, ${formatSize(bytes)}`] : []),
     `stages    ${times}`,
     ...(compared === null ? [] : [`sample    ${compared.same} of ${compared.files} files are as they are here now; ${compared.differing} differ, ${compared.gone} are gone here`]),
+    ...machineLines(report),
     "cleaned   nothing is left of it on this machine",
     ...why.map((each) => `why       ${printable(each)}`),
   ]);

@@ -1,4 +1,5 @@
 /** The options of every verb, and the types their bodies get. */
+import { DRILL_DEPTHS } from "../format/drill-report.ts";
 import { ColdkeepError } from "../errors.ts";
 import { parseSignerArgument } from "../format/kit.ts";
 import { parseRule } from "../config/retention-schema.ts";
@@ -234,6 +235,8 @@ export const DRILL_OPTIONS = {
   host: text("LABEL", "host, where a vault holds several"),
   region: text("NAME", "from this region only"),
   archive: text("ID", "archive: its id, the start of one, `latest`, or `random` for any complete one"),
+  depth: choice(DRILL_DEPTHS, "files", "how much: files, databases loaded into throwaway servers too, or the whole machine in quarantine with its services and health checks (root, Debian)"),
+  accept: list("WHAT", "go on in spite of what is lacking, as `coldkeep restore --machine` takes it"),
   sabotage: flag("damage the copy that is restored: the drill must fail, and exit 0 says that it did"),
   work: text("DIR", "where to restore, in a folder that is removed (default: `drill` in the state folder)"),
   signerKey: text("FILE", "file of mode 0600 with the key that signs the result, `ed25519-secret:…` (default: the kit's operator)"),

@@ -1,6 +1,10 @@
 /** What a drill says of itself: the note in the folder it works in, and the report in its record (format §6). */
 import { z } from "zod";
 
+/** How much a drill restores: files alone, databases loaded too, or the whole machine with its services and health checks. */
+export const DRILL_DEPTHS = ["files", "databases", "services"] as const;
+export type DrillDepth = (typeof DRILL_DEPTHS)[number];
+
 /** Who works in a folder: a process by its number, when it began (clock ticks after boot), and the boot that both belong to. */
 const FolderNote = z.object({ coldkeepDrill: z.literal(1), pid: z.int().positive(), began: z.string(), boot: z.string() });
 
@@ -33,9 +37,30 @@ export type DrillFacts = z.infer<typeof Facts>;
 
 /** Null for a report of another form, as of a checked kit, which has none. */
 export function readDrillFacts(report: string): DrillFacts | null {
+  return readDocument(Facts, report);
+}
+
+const Lines = z.array(z.string()).default([]);
+const Plan = z.object({ packages: z.object({ install: z.array(z.object({ name: z.string(), version: z.string().nullable() })) }).nullable() });
+const Rebuild = z.object({ steps: z.array(z.object({ step: z.string(), ms: z.number(), notes: Lines, lacks: Lines })), rtoMs: z.number().nullable(), rtoObjectiveMs: z.number().nullable() });
+
+/** What a rebuild inside of a drill said. */
+export type InnerRebuild = z.infer<typeof Rebuild>;
+
+function readDocument<T>(schema: z.ZodType<T>, text: string): T | null {
   try {
-    return Facts.safeParse(JSON.parse(report)).data ?? null;
+    return schema.safeParse(JSON.parse(text)).data ?? null;
   } catch {
     return null;
   }
+}
+
+/** The document of `restore --machine --plan --json`; null for any other. */
+export function readInnerPlan(text: string): z.infer<typeof Plan> | null {
+  return readDocument(Plan, text);
+}
+
+/** The document of `restore --machine --json`; null for any other. */
+export function readInnerRebuild(text: string): InnerRebuild | null {
+  return readDocument(Rebuild, text);
 }

@@ -78,3 +78,10 @@ export async function lendNetwork(root: string, signal: AbortSignal): Promise<vo
   writeFileSync(join(root, "etc/apt/apt.conf.d/00coldkeep-drill"), settings?.stdout ?? "", { mode: 0o644 });
   for (const path of ["etc/resolv.conf", "etc/hosts"]) if (existsSync(join("/", path))) writeFileSync(join(root, path), readFileSync(join("/", path)));
 }
+
+/** Takes that back, and lets the machine know itself by its name. */
+export function withdrawNetwork(root: string, hostName: string): void {
+  rmSync(join(root, "etc/apt/apt.conf.d/00coldkeep-drill"), { force: true });
+  writeFileSync(join(root, "etc/resolv.conf"), "");
+  writeFileSync(join(root, "etc/hosts"), `127.0.0.1 localhost\n127.0.1.1 ${hostName}\n::1 localhost\n`);
+}
