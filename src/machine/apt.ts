@@ -2,10 +2,10 @@
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { ColdkeepError } from "../../errors.ts";
-import type { Profile } from "../../format/profile.ts";
-import type { PackagePlan, PackagesHere } from "../../policy/package-plan.ts";
-import { lastLines, runTool, runToolWell, type ToolResult } from "../run-tool.ts";
+import { ColdkeepError } from "../errors.ts";
+import type { Profile } from "../format/profile.ts";
+import type { PackagePlan, PackagesHere } from "../policy/package-plan.ts";
+import { lastLines, runTool, runToolWell, type ToolResult } from "./run-tool.ts";
 
 type AptFile = Profile["packages"]["aptFiles"][number];
 
@@ -29,7 +29,7 @@ export function missingAptFiles(archived: readonly AptFile[], root = "/"): AptFi
 }
 
 export /** Readable for apt's own user, whatever this process hides by default. */
-function writeAptFile({ path, base64 }: AptFile): void {
+export function writeAptFile(path: string, { base64 }: AptFile): void {
   const folder = dirname(path);
   if (!existsSync(folder)) {
     mkdirSync(folder, { recursive: true });
@@ -195,7 +195,7 @@ export async function installPackages(plan: PackagePlan, origin: PackageOrigin, 
   await must(["dpkg", "--force-confdef", "--force-confold", "--configure", "-a"], INSTALL_MS, signal);
   let faults: string[] = [];
   if (origin.kind === "sources") {
-    for (const file of missingAptFiles(origin.aptFiles)) writeAptFile(file);
+    for (const file of missingAptFiles(origin.aptFiles)) writeAptFile(file.path, file);
     const update = await runTool({ argv: ["apt-get", "update"], env: QUIET, timeoutMs: UPDATE_MS, signal });
     faults = complaints(update).filter((line) => !HARMLESS.test(line));
   }
