@@ -28,7 +28,7 @@ export function missingAptFiles(archived: readonly AptFile[], root = "/"): AptFi
   return archived.filter(({ path }) => ALLOWED.test(path) && !existsSync(join(root, path)));
 }
 
-export /** Readable for apt's own user, whatever this process hides by default. */
+/** Readable for apt's own user, whatever this process hides by default. */
 export function writeAptFile(path: string, { base64 }: AptFile): void {
   const folder = dirname(path);
   if (!existsSync(folder)) {
