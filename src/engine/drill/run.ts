@@ -68,7 +68,7 @@ const CLEAN: EndProof = { processesLeft: 0, mountsLeft: 0 };
 
 /** Throws what kept the drill from being held: E_NOT_FOUND without an archive, E_REGION, E_DISK, E_INTERRUPTED. A drill that failed is a result. */
 export async function runDrill(order: DrillOrder): Promise<DrillReport> {
-  const { vault, work, emit, signal } = order;
+  const { work, emit, signal } = order;
   for (const path of abandonedFolders(work)) {
     await removeWorkFolder(path);
     emit({ kind: "warning", message: `a drill was cut off earlier; what it left in ${path} is removed` });
