@@ -13,7 +13,7 @@ type Judged = { archive: string; verdict: string; waived: number; findings: Find
 
 describe("an archive holds a profile of its machine", () => {
   test("profile shows it, drift names what changed since, requirements judges this machine by it", async () => {
-    const host = await setUpHost();
+    const host = await setUpHost({ config: "machine: {profile: true}" });
     const { archive } = (await host.backup()).document;
     const config = ["--config", host.config];
     const archived = (await host.run(["profile", "--json", "--archive", "latest", ...config])).json<Shown>();
@@ -44,7 +44,7 @@ describe("an archive holds a profile of its machine", () => {
   });
 
   test("drift is nothing at first, and then what the configuration of this machine no longer is", async () => {
-    const host = await setUpHost();
+    const host = await setUpHost({ config: "machine: {profile: true}" });
     await host.backup();
     const drift = async (): Promise<{ status: number | null; found: Drifted }> => {
       const run = await host.run(["drift", "--json", "--config", host.config]);
@@ -77,7 +77,7 @@ describe("an archive holds a profile of its machine", () => {
 });
 
 test("a dry run names data that no source covers, and doctor warns of it", async () => {
-  const host = await setUpHost();
+  const host = await setUpHost({ config: "machine: {profile: true}" });
   const isRoot = process.geteuid?.() === 0;
   const data = `/coldkeep-uncovered-${process.pid}`;
   try {

@@ -97,7 +97,7 @@ describe("a fresh machine", () => {
     expect(plan).toMatch(/packages +\d+ to install/);
     expect(plan).toMatch(/postgresql main.*: .*shop/);
     expect(plan).toMatch(/checks +page, redis, orders, tool, load/);
-    expect(plan).toMatch(/not touched +file systems: \/etc\/fstab/);
+    expect(plan).toMatch(/not touched +network [^;]*;\s+file\s+systems\s+\(\/etc\/fstab\)/);
   });
 
   test("another machine's name, or none, changes nothing", async () => {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { LoadedConfig } from "../../config/load.ts";
 import type { Emit } from "../events.ts";
 import type { FoundArchive, OpenVault } from "../open-vault.ts";
-import { type RestoreReport, runRestore } from "../restore/run.ts";
+import { type RestoreReport, runRestore } from "../restore.ts";
 import { type Compared, compareLive } from "./compare-live.ts";
 import { DrillFault } from "./fault.ts";
 import type { Stages } from "./stages.ts";

@@ -1,7 +1,7 @@
 /** The plan of a rebuild: everything is looked at, nothing is changed. */
 import { hostname } from "node:os";
 import { accountsHere } from "../../machine/rebuild/accounts.ts";
-import { hasApt, installedHere, packagesInFolder, TrialSources } from "../../machine/rebuild/apt.ts";
+import { hasApt, installedHere, packagesInFolder, TrialSources } from "../../machine/apt.ts";
 import type { Adequacy, Waiver } from "../../policy/adequacy.ts";
 import { planAccounts } from "../../policy/account-plan.ts";
 import { HELD_SCHEDULE, UNTOUCHED } from "../../policy/never-touch.ts";

@@ -3,7 +3,7 @@ import { existsSync, rmSync } from "node:fs";
 import type { HookConfig } from "../../config/data-schema.ts";
 import { ColdkeepError, EXIT, type ExitStatus } from "../../errors.ts";
 import { withHooks } from "../../machine/hooks.ts";
-import { releaseServices } from "../../machine/rebuild/apt.ts";
+import { releaseServices } from "../../machine/apt.ts";
 import { formatDuration } from "../../units.ts";
 import { RebuildJournal, type StepDone } from "./journal.ts";
 import { type StepName, STEPS } from "./plan-types.ts";

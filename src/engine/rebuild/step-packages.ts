@@ -1,5 +1,5 @@
 /** Packages: those the machine had, in the versions it had where they can be had; services wait for their data. */
-import { installPackages } from "../../machine/rebuild/apt.ts";
+import { installPackages } from "../../machine/apt.ts";
 import type { StepNotes } from "./plan-types.ts";
 import type { StepContext } from "./step.ts";
 

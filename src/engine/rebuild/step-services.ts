@@ -1,7 +1,7 @@
 /** Services: what started with the machine does again, and what ran then is started, in an order in which each finds what it needs. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { releaseServices } from "../../machine/rebuild/apt.ts";
+import { releaseServices } from "../../machine/apt.ts";
 import { reloadUnits, restartService, type ServiceOutcome, setEnabled, starterOf, systemdRuns, unitStates } from "../../machine/rebuild/init-system.ts";
 import { applySysctl } from "../../machine/rebuild/sysctl.ts";
 import { ColdkeepError } from "../../errors.ts";

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { ColdkeepError } from "../../errors.ts";
 import type { Profile } from "../../format/profile.ts";
-import { missingAptFiles, writeAptFile } from "../rebuild/apt.ts";
+import { missingAptFiles, writeAptFile } from "../apt.ts";
 import { lastLines, type ToolResult } from "../run-tool.ts";
 import type { Quarantine } from "./quarantine.ts";
 

@@ -2,10 +2,10 @@
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { ColdkeepError } from "../../errors.ts";
-import type { Profile } from "../../format/profile.ts";
-import type { PackagePlan, PackagesHere } from "../../policy/package-plan.ts";
-import { lastLines, runTool, runToolWell, type ToolResult } from "../run-tool.ts";
+import { ColdkeepError } from "../errors.ts";
+import type { Profile } from "../format/profile.ts";
+import type { PackagePlan, PackagesHere } from "../policy/package-plan.ts";
+import { lastLines, runTool, runToolWell, type ToolResult } from "./run-tool.ts";
 
 type AptFile = Profile["packages"]["aptFiles"][number];
 
@@ -28,9 +28,15 @@ export function missingAptFiles(archived: readonly AptFile[], root = "/"): AptFi
   return archived.filter(({ path }) => ALLOWED.test(path) && !existsSync(join(root, path)));
 }
 
-export function writeAptFile(path: string, { mode, base64 }: AptFile): void {
-  mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, Buffer.from(base64, "base64"), { mode: mode & 0o644 });
+/** Readable for apt's own user, whatever this process hides by default. */
+export function writeAptFile(path: string, { base64 }: AptFile): void {
+  const folder = dirname(path);
+  if (!existsSync(folder)) {
+    mkdirSync(folder, { recursive: true });
+    chmodSync(folder, 0o755);
+  }
+  writeFileSync(path, Buffer.from(base64, "base64"));
+  chmodSync(path, 0o644);
 }
 
 /** A folder in which apt sees this machine's sources and the archived ones, while the machine stays as it is. */
@@ -161,10 +167,10 @@ export function releaseServices(): void {
 /** Where packages come from: the archived sources beside this machine's own, or a folder of .deb files where there is no network. */
 export type PackageOrigin = { kind: "sources"; aptFiles: readonly AptFile[] } | { kind: "folder"; path: string };
 
-async function must(argv: readonly [string, ...string[]], timeoutMs: number, signal: AbortSignal): Promise<ToolResult> {
+async function must(argv: readonly [string, ...string[]], timeoutMs: number, signal: AbortSignal, before: readonly string[] = []): Promise<ToolResult> {
   const result = await runTool({ argv, env: QUIET, timeoutMs, signal });
   if (result.status === 0 && !result.timedOut) return result;
-  throw new ColdkeepError("E_DISK", `${argv.slice(0, 6).join(" ")}${argv.length > 6 ? " …" : ""} failed with exit status ${result.status ?? "none"}:\n${lastLines(result).join("\n")}`);
+  throw new ColdkeepError("E_DISK", `${argv.slice(0, 6).join(" ")}${argv.length > 6 ? " …" : ""} failed with exit status ${result.status ?? "none"}:\n${[...before, ...lastLines(result).filter((line) => !HARMLESS.test(line))].join("\n")}`);
 }
 
 /** The .deb files of a folder: label → path. Throws E_DISK. */
@@ -187,13 +193,15 @@ export async function installPackages(plan: PackagePlan, origin: PackageOrigin, 
   holdServices();
   for (const architecture of plan.architectures) await must(["dpkg", "--add-architecture", architecture], SHORT_MS, signal);
   await must(["dpkg", "--force-confdef", "--force-confold", "--configure", "-a"], INSTALL_MS, signal);
+  let faults: string[] = [];
   if (origin.kind === "sources") {
     for (const file of missingAptFiles(origin.aptFiles)) writeAptFile(file.path, file);
-    await runTool({ argv: ["apt-get", "update"], env: QUIET, timeoutMs: UPDATE_MS, signal });
+    const update = await runTool({ argv: ["apt-get", "update"], env: QUIET, timeoutMs: UPDATE_MS, signal });
+    faults = complaints(update).filter((line) => !HARMLESS.test(line));
   }
   if (plan.install.length > 0) {
     const wanted = origin.kind === "sources" ? specs(plan) : await filesFor(plan, origin.path, signal);
-    await must(["apt-get", ...INSTALL_FLAGS, ...(origin.kind === "folder" ? ["--no-download"] : []), "install", "--", ...wanted], INSTALL_MS, signal);
+    await must(["apt-get", ...INSTALL_FLAGS, ...(origin.kind === "folder" ? ["--no-download"] : []), "install", "--", ...wanted], INSTALL_MS, signal, faults);
   }
   const drawnIn = plan.install.filter(({ manual }) => !manual).map(({ name }) => name);
   if (drawnIn.length > 0) await must(["apt-mark", "auto", ...drawnIn], SHORT_MS, signal);
