@@ -66,7 +66,7 @@ END
     { hostName: "web1" },
   );
   kit = join(work, "kit.txt");
-  execFileSync("cp", ["-a", join(old.path, "mnt/."), work]);
+  execFileSync("cp", ["-a", `${old.path}/mnt/.`, work]);
   execFileSync("sed", ["-i", `s#file:///mnt/#file://${work}/#`, kit]);
 }, 600_000);
 
