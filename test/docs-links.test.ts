@@ -52,10 +52,10 @@ function deadLinks(path: string): string[] {
   });
 }
 
-/** `program/signer: is revoked` of the threat model → whether a test file has one of that name. */
+/** `program/signer: is revoked` of a document → whether a test file has one of that name. */
 function isTest(claim: string): boolean {
-  const [, file = "", name = ""] = /^([a-z/-]+): (.*)$/.exec(claim) ?? [];
-  const found = [`test/${file}.test.ts`, `test/${file}.slow.test.ts`, `test/${file}.server.test.ts`].find((path) => existsSync(join(root, path)));
+  const [, file = "", name = ""] = /^([a-z0-9/-]+): (.*)$/.exec(claim) ?? [];
+  const found = [`test/${file}.test.ts`, `test/${file}.slow.test.ts`, `test/${file}.server.test.ts`, `test/${file}.long.test.ts`].find((path) => existsSync(join(root, path)));
   return found !== undefined && ["test", "describe"].some((word) => new RegExp(`\\b${word}(?:\\.\\w+)*\\(?[^\n]*"${RegExp.escape(name)}`).test(read(found)));
 }
 
@@ -63,6 +63,22 @@ test("every test that the threat model names is there", () => {
   const claims = [...read("docs/threat-model.md").matchAll(/`([a-z]+\/[a-z-]+: [^`]*)`/g)].map((match) => match[1] ?? "");
   expect(claims.length).toBeGreaterThan(30);
   expect(claims.filter((claim) => !isTest(claim))).toEqual([]);
+});
+
+describe("the reliability document", () => {
+  const rows = [...read("docs/reliability.md").matchAll(/^\| (\d+) \| (.*) \|$/gm)].map(([, number = "", rest = ""]) => ({ number: Number(number), cells: rest.split(" | ") }));
+
+  test("lists all 80 faults, each with a test or the reason why it does not apply", () => {
+    expect(rows.map(({ number }) => number)).toEqual(Array.from({ length: 80 }, (_, at) => at + 1));
+    const without = rows.filter(({ cells: [, promise = "", tests = ""] }) => !tests.includes("`") && !promise.startsWith("does not apply"));
+    expect(without).toEqual([]);
+  });
+
+  test("names tests that are there", () => {
+    const claims = [...read("docs/reliability.md").matchAll(/`([a-z0-9]+(?:\/[a-z0-9-]+)+: [^`]*)`/g)].map((match) => match[1] ?? "");
+    expect(claims.length).toBeGreaterThan(100);
+    expect(claims.filter((claim) => !isTest(claim))).toEqual([]);
+  });
 });
 
 const GLOBAL_FLAGS = ["--version", "--quiet", "--verbose", "--debug", "--help"];

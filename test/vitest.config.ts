@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 
 /**
  * `unit` (modules, in process), `program` (the real program, from outside), `faults` (the program among faults of every kind, and what else is slow),
- * `servers` (what needs a real server) and `long` (the same over many minutes). Node itself loads the sources, by type
+ * `servers` (what needs a real server), `long` (the same over many minutes) and `soak` (for as long as one likes). Node itself loads the sources, by type
  * stripping, so that worker URLs mean here what they mean in production.
  */
 const serverTests = "test/**/*.server.test.ts";
@@ -22,13 +22,14 @@ export default defineConfig({
     execArgv: ["--conditions=dev", "--disable-warning=ExperimentalWarning"],
     experimental: { viteModuleRunner: false, nodeLoader: false },
     passWithNoTests: false,
+    ...(process.env["NODE_V8_COVERAGE"] !== undefined && { setupFiles: ["test/support/take-coverage.ts"] }),
     projects: [
       {
         extends: true,
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/program/**", "test/faults/**", serverTests, slowTests, longTests],
+          exclude: ["test/program/**", "test/faults/**", "test/soak/**", serverTests, slowTests, longTests],
           testTimeout: 20_000,
           maxWorkers: 4,
           // Projects with different numbers of workers run one after the other.
@@ -75,6 +76,16 @@ export default defineConfig({
           testTimeout: 900_000,
           hookTimeout: 120_000,
           fileParallelism: false,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "soak",
+          include: ["test/soak/**/*.test.ts"],
+          // It looks at the clock itself.
+          testTimeout: 2_000_000_000,
+          hookTimeout: 120_000,
         },
       },
     ],

@@ -6,6 +6,7 @@ import type { CommandContext } from "./command.ts";
 import { emitTo } from "./emit.ts";
 import type { Outcome } from "./outcome.ts";
 import { ownConfig } from "./own-config.ts";
+import { uncoveredText } from "./profile-text.ts";
 import type { BackupOptions } from "./verb-options.ts";
 
 /** Longer lists are cut, and say so. */
@@ -28,8 +29,8 @@ export async function run(context: CommandContext, _args: readonly string[], opt
 }
 
 function documentOf(report: BackupReport): Record<string, unknown> {
-  const { archive, status, flags, counts, bytesStored, regions, receipt, durationMs } = report;
-  const { problems, problemsTotal, skippedMounts, notKept, notKeptTotal, notes } = report;
+  const { archive, status, flags, counts, bytesStored, regions, dumps, receipt, durationMs } = report;
+  const { problems, problemsTotal, skippedMounts, notKept, notKeptTotal, notes, uncovered } = report;
   return {
     archive,
     status,
@@ -37,6 +38,8 @@ function documentOf(report: BackupReport): Record<string, unknown> {
     ...counts,
     bytesStored,
     regions,
+    dumpsTotal: dumps.length,
+    dumps: dumps.slice(0, LISTED_MAX),
     receipt,
     durationMs,
     problemsTotal,
@@ -45,6 +48,8 @@ function documentOf(report: BackupReport): Record<string, unknown> {
     skippedMounts: skippedMounts.slice(0, LISTED_MAX),
     notKept: notKept.slice(0, LISTED_MAX),
     notes: notes.slice(0, LISTED_MAX),
+    uncoveredTotal: uncovered.length,
+    uncovered: uncovered.slice(0, LISTED_MAX),
   };
 }
 
@@ -55,9 +60,12 @@ function tell({ terminal }: CommandContext, report: BackupReport): void {
   for (const note of report.notes) terminal.detail(`${note.path} ${note.message}`);
   const files = `${counts.filesNew} new, ${counts.filesChanged} changed, ${counts.filesUnchanged} unchanged`;
   if (report.archive === null) {
+    for (const { path, name } of report.dumps) terminal.say(`would dump ${name} as ${path}`);
     terminal.say(`dry run: ${counts.entries} entries, ${formatSize(counts.sourceBytes)}; files: ${files}`);
+    if (report.uncovered.length > 0) for (const line of ["data that no source covers:", ...uncoveredText(report.uncovered)]) terminal.say(line);
     return;
   }
+  if (report.uncovered.length > 0) terminal.detail(`${report.uncovered.length} places hold data that no source covers: see \`coldkeep profile\``);
   const regions = Object.entries(report.regions).map(([name, state]) => `${name} ${state}`);
   terminal.status(`archive ${report.archive} ${report.status}: ${counts.entries} entries, ${formatSize(counts.sourceBytes)}; files: ${files}`);
   terminal.status(`read ${formatSize(counts.bytesRead)}, stored ${formatSize(report.bytesStored)} in each region, in ${formatDuration(report.durationMs)}; regions: ${regions.join(", ")}`);

@@ -99,6 +99,7 @@ function describe(config: Config): string[] {
     row("readers", config.readers === null ? "by the cores" : String(config.readers)),
     row("schedule", `${config.schedule.at}, up to ${formatDuration(config.schedule.randomDelayMs)} later`),
     ...(config.schedule.verify === undefined ? [] : [row("", `verify ${config.schedule.verify.at}`)]),
+    ...config.health.map(({ name, kind }) => row("health", `${name} (${kind})`)),
     ...config.notify.map((target) => row("notify", `${target.kind} ${addressText(target)} of ${target.on.join(", ")}${target.verbs === null ? "" : ` (${target.verbs.join(", ")})`}`)),
     ...(config.metrics === null ? [] : [row("metrics", config.metrics.textfile)]),
     ...(config.log === null ? [] : [row("log", `${config.log.file} (${config.log.level})`)]),

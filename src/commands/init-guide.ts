@@ -23,6 +23,8 @@ class Guide {
   readonly #options: InitOptions;
   readonly #stateDir: string;
   readonly #configPath: string;
+  /** Database servers that answered. */
+  #databases: MachineSurvey["databases"] = [];
   /** The vault that the regions named so far hold; null for none. */
   #vault: string | null = null;
 
@@ -44,6 +46,7 @@ class Guide {
       host,
       regions,
       sources: sources.map((path) => ({ path, exclude: [] })),
+      databases: this.#databases,
       recipients,
       stateDir: this.#stateDir,
       emit: emitTo(this.#context.terminal),
@@ -84,18 +87,21 @@ class Guide {
     if (source.length > 0) return source.map((path) => resolve(cwd, path));
     this.#say("", "What to archive (--source). Looking at this machine…");
     const survey = await surveyMachine({ uid, home: env["HOME"], limitMs: SURVEY_MS, signal });
+    this.#databases = survey.databases;
     this.#tellSurvey(survey);
     this.#say("Enter takes all of them. Or give the numbers to take, and absolute paths of others.");
     return this.#ask("Sources [all]:", (answer) => chosenSources(answer, survey.sources.map(({ path }) => path)));
   }
 
-  #tellSurvey({ sources, services }: MachineSurvey): void {
+  #tellSurvey({ sources, services, databases }: MachineSurvey): void {
     const width = Math.max(...sources.map(({ path }) => path.length), 0);
     sources.forEach((source, index) => this.#say(`  ${String(index + 1).padStart(2)}  ${source.path.padEnd(width)}  ${sizeOf(source)}`));
     for (const service of services) {
       this.#say(`  ${service.what}, ${service.path}, ${sizeOf(service)}`);
-      if (service.remark !== null) this.#context.terminal.warn(`${service.what}: ${service.remark}`);
+      if (service.remark === null) continue;
+      this.#context.terminal.warn(`${service.what}: ${service.remark}`);
     }
+    if (databases.length > 0) this.#say(`  What is running and answers will be dumped into each archive: ${databases.join(", ")}.`);
   }
 
   async #regions(host: string): Promise<NamedRegion[]> {

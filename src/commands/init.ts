@@ -31,6 +31,7 @@ function orderOf(context: CommandContext, options: InitOptions, path: string, kn
     configPath: path,
     host: options.host === undefined && known !== undefined ? known.host : parseLabel(options.host ?? defaultLabel()),
     regions: givenRegions.length > 0 ? givenRegions : (known?.regions.map(({ name, url }) => ({ name, url })) ?? localRegions(stateDir)),
+    databases: [],
     sources: (options.source.length > 0 ? options.source.map((source) => resolve(context.cwd, source)) : (known?.sources.map((source) => source.path) ?? defaultSources(context))).map((source) => ({ path: source, exclude: [] })),
     recipients: [...options.recipient],
     stateDir,

@@ -2,6 +2,7 @@
 import { ColdkeepError, EXIT } from "../errors.ts";
 import { type Command, type CommandGroup, defineCommand } from "./command.ts";
 import { completionVerbs } from "./completion-verbs.ts";
+import { machineVerbs } from "./machine-verbs.ts";
 import { operatorVerbs } from "./operator-verbs.ts";
 import { scheduleVerbs } from "./schedule-verbs.ts";
 import * as options from "./verb-options.ts";
@@ -136,13 +137,14 @@ const restore = defineCommand({
   arguments: "[path...]",
   argumentsHelp: "only these paths and what lies below them",
   options: options.RESTORE_OPTIONS,
-  conflicts: [...READING_CONFLICTS, ["plan", "thaw"], ["plan", "merge"]],
+  conflicts: [...READING_CONFLICTS, ["plan", "thaw"], ["plan", "merge"], ["plan", "resume"], ["resume", "startOver"], ["resume", "archive"], ["resume", "only"]],
   check: (args, given) => {
     options.checkReading(given);
+    options.checkMachine(args, given);
     const relative = args.find((path) => !path.startsWith("/"));
     if (relative !== undefined) throw new ColdkeepError("E_USAGE", `"${relative}" is not an absolute path`, { hint: "Archived paths begin with /, as `coldkeep files` prints them." });
     if (given.kit === undefined) throw new ColdkeepError("E_USAGE", "--kit is missing", { hint: "Give --kit FILE: only its identity opens what is stored." });
-    if (given.to === undefined && !given.plan) throw new ColdkeepError("E_USAGE", "--to is missing", { hint: "Give --to DIR, a new or empty directory." });
+    if (given.to === undefined && !given.plan && !given.machine) throw new ColdkeepError("E_USAGE", "--to is missing", { hint: "Give --to DIR, a new or empty directory." });
     if (given.wait && given.thaw === undefined) throw new ColdkeepError("E_USAGE", "--wait waits for what --thaw asks for", { hint: "Add --thaw bulk or --thaw standard." });
   },
   record: ({ config, kit, host, plan }) => (plan ? null : { verb: "restore", config, kit, host }),
@@ -150,11 +152,12 @@ const restore = defineCommand({
     [EXIT.done]: "restored whole",
     ...COMMON_EXITS,
     [EXIT.partial]: "restored, but something could not be kept or was lost; it is named",
-    [EXIT.refused]: "refused: the target is not empty, or a signature is not by a pinned signer",
+    [EXIT.threshold]: "a machine was rebuilt, but later than `objectives.rto` allows",
+    [EXIT.refused]: "refused: target not empty, machine not adequate, or signer not pinned",
   },
   examples: [
-    ["coldkeep restore --kit coldkeep-kit.txt --to /restored", "the latest archive, on any machine"],
-    ["coldkeep restore /etc/ssh --archive 20261123 --kit coldkeep-kit.txt --to /restored", "one directory of an older one"],
+    ["coldkeep restore /etc/ssh --archive 20261123 --kit coldkeep-kit.txt --to /restored", "one directory of an older archive"],
+    ["coldkeep restore --machine --kit coldkeep-kit.txt --plan", "what rebuilding this machine would do"],
   ],
   load: () => import("./restore.ts"),
 });
@@ -197,6 +200,31 @@ const doctor = defineCommand({
     ["coldkeep doctor --json", "for a program"],
   ],
   load: () => import("./doctor.ts"),
+});
+
+const health = defineCommand({
+  name: "health",
+  summary: "run the health checks of the configuration on this machine",
+  options: options.HEALTH_OPTIONS,
+  exitCodes: { [EXIT.done]: "every check is well", ...COMMON_EXITS, [EXIT.failed]: "a check failed, or there is none" },
+  examples: [
+    ["coldkeep health", "each check once; a declared load last"],
+    ["coldkeep health --only site --wait", "one of them, tried again for as long as its `within` says"],
+  ],
+  load: () => import("./health.ts"),
+});
+
+const drill = defineCommand({
+  name: "drill",
+  summary: "restore an archive for real in a private place, time it, judge it, and remove it",
+  options: options.DRILL_OPTIONS,
+  record: ({ config, kit, host, sabotage }) => (sabotage ? null : { verb: "drill", config, kit, host }),
+  exitCodes: { [EXIT.done]: "passed; with --sabotage: failed, as it should", ...COMMON_EXITS, [EXIT.failed]: "failed: what is lacking is named; with --sabotage: the damage was not noticed", [EXIT.refused]: NOT_TRUSTED },
+  examples: [
+    ["coldkeep drill --kit coldkeep-kit.txt", "the latest archive"],
+    ["coldkeep drill --archive random --kit coldkeep-kit.txt --work /srv/drill --json", "any complete one, in another place"],
+  ],
+  load: () => import("./drill.ts"),
 });
 
 const state: CommandGroup = {
@@ -289,6 +317,9 @@ export const COMMANDS: readonly (Command | CommandGroup)[] = [
   status,
   report,
   doctor,
+  health,
+  drill,
+  ...machineVerbs(COMMON_EXITS, NOT_TRUSTED),
   scheduleVerbs(COMMON_EXITS),
   ...operatorVerbs(COMMON_EXITS, NOT_TRUSTED),
   state,

@@ -21,6 +21,7 @@ function entryPath(given: string): string {
 }
 
 export async function run(context: CommandContext, args: readonly string[], options: RestoreOptions): Promise<Outcome> {
+  if (options.machine) return (await import("./restore-machine.ts")).runMachine(context, options);
   const { terminal, signal } = context;
   using vault = await openSealedVault(context, options);
   const asked = { vault, archive: options.archive, paths: args.map(entryPath), emit: emitTo(terminal), signal };

@@ -87,9 +87,15 @@ function localRows({ local }: HostStatus, nowMs: number): string[] {
   const verified = Object.entries(local.verified).map(([level, atMs]) => `${level} ${formatDuration(Math.max(0, nowMs - atMs))} ago`);
   return [
     row("verified", verified.length === 0 ? "never, on this machine" : verified.join(", ")),
-    ...(local.drilledAtMs === null || local.drilledAtMs === undefined ? [] : [row("drilled", `${formatDuration(Math.max(0, nowMs - local.drilledAtMs))} ago`)]),
     row("next run", local.nextRunMs === null ? "not scheduled: see `coldkeep schedule`" : formatLocalTime(local.nextRunMs)),
   ];
+}
+
+function drillRow({ lastDrill }: HostStatus, { rtoMs }: Objectives, nowMs: number): string[] {
+  if (lastDrill === null) return [];
+  const { at, depth, result, rtoMs: measuredMs } = lastDrill;
+  const took = measuredMs === null ? "" : `; took ${formatDuration(measuredMs)}${rtoMs === null ? "" : `, the objective is ${formatDuration(rtoMs)}`}`;
+  return [row("drilled", `${depth} ${result} ${formatDuration(Math.max(0, nowMs - Date.parse(at)))} ago${took}`)];
 }
 
 export function statusLines(status: HostStatus, objectives: Objectives, nowMs: number): (string | VerdictLine)[] {
@@ -101,6 +107,7 @@ export function statusLines(status: HostStatus, objectives: Objectives, nowMs: n
     ...gridRows(archives),
     ...localRows(status, nowMs),
     row("key checked", status.keyCheckedAt === null ? "never, that anybody recorded: see `coldkeep kit check`" : `${formatDuration(Math.max(0, nowMs - Date.parse(status.keyCheckedAt)))} ago`),
+    ...drillRow(status, objectives, nowMs),
     ...lockRows(status, nowMs),
     ...growthRow(archives, nowMs),
     ...findings.flatMap(findingLines),
@@ -130,6 +137,7 @@ export function statusDocument(status: HostStatus, objectives: Objectives, nowMs
     growth: grown,
     ...localDocument(status),
     keyCheckedAt: status.keyCheckedAt,
+    lastDrill: status.lastDrill,
     archivesTotal: archives.length,
     archives: archives.slice(0, LISTED_MAX),
     findings,

@@ -1,14 +1,18 @@
 /** The options of every verb, and the types their bodies get. */
+import { DRILL_DEPTHS } from "../format/drill-report.ts";
 import { ColdkeepError } from "../errors.ts";
 import { parseSignerArgument } from "../format/kit.ts";
 import { parseRule } from "../config/retention-schema.ts";
+import { type Waiver, WAIVERS } from "../policy/adequacy.ts";
 import type { RetentionRule } from "../policy/retention.ts";
 import { ALARM_EVENTS } from "../policy/run-outcome.ts";
 import { CALENDAR_FORM, parseCalendar } from "../policy/schedule/calendar.ts";
 import { parseDuration } from "../units.ts";
-import { choice, flag, list, type OptionSpec, type OptionsOf, parsed, requiredText, text } from "./options.ts";
+import { STEPS } from "../engine/rebuild/plan-types.ts";
+import { choice, flag, flagOf, list, type OptionSpec, type OptionsOf, parsed, requiredText, text } from "./options.ts";
 
 const JSON_FLAG = flag("print one JSON document");
+const STEP_NAMES = STEPS.join(", ");
 const CONFIG = text("FILE", "configuration file");
 const ARCHIVE = text("ID", "archive: its id, the start of one, or `latest`");
 
@@ -49,6 +53,17 @@ export const BACKUP_OPTIONS = {
 export const LIST_OPTIONS = READING;
 export const FILES_OPTIONS = { ...OPENING, archive: ARCHIVE, long: flag("with mode, owner, size and time") } as const;
 export const SHOW_OPTIONS = { ...OPENING, archive: ARCHIVE } as const;
+export const PROFILE_OPTIONS = { ...OPENING, archive: ARCHIVE } as const;
+
+const ACCEPT: OptionSpec<readonly Waiver[]> = {
+  placeholder: "WHAT",
+  help: `go on although this is lacking: ${WAIVERS.join(", ")} (repeatable)`,
+  choices: WAIVERS,
+  read: (given, flag) => given.map((word) => choice(WAIVERS, "os", "").read([word], flag)),
+};
+
+export const DRIFT_OPTIONS = { config: CONFIG, archive: ARCHIVE, json: JSON_FLAG } as const;
+export const REQUIREMENTS_OPTIONS = { ...OPENING, archive: ARCHIVE, accept: ACCEPT } as const;
 export const DIFF_OPTIONS = { ...OPENING, archive: requiredText("A", "archive to start from"), with: requiredText("B", "archive to compare it with") } as const;
 
 /** Milliseconds of `26h`. */
@@ -98,7 +113,20 @@ export const RESTORE_OPTIONS = {
   wait: flag("with --thaw: wait until they are readable, and go on"),
   merge: flag("go into a directory that is not empty: overwrite what differs, delete nothing"),
   numericOwner: flag("owners by number, not by name"),
+  machine: flag("rebuild this machine: users, packages, files, databases, services, health checks"),
+  confirm: text("NAME", "with --machine: this machine's own host name, in place of typing it"),
+  resume: flag("with --machine: go on with a rebuild that stopped"),
+  startOver: flag("with --machine: begin anew, though one that was begun is not finished"),
+  only: list("STEP", `with --machine: only these steps: ${STEP_NAMES}`),
+  skip: list("STEP", "with --machine: all but these steps"),
+  accept: list("WHAT", "with --machine: go on in spite of what is lacking, as `coldkeep requirements` calls it, or `packages` or `package:NAME`"),
+  packagesFrom: text("DIR", "with --machine: a folder of .deb files, where there is no network"),
+  takeOver: flag("with --machine: this machine is the host from now on: its schedule goes on here"),
 } as const;
+
+/** What of a restore is about a machine only, and what about a directory only. */
+export const MACHINE_FLAGS = ["confirm", "resume", "startOver", "only", "skip", "accept", "packagesFrom", "takeOver"] as const;
+export const DIRECTORY_FLAGS = ["to", "merge", "numericOwner", "thaw", "wait"] as const;
 
 export const PUBLISH_PROGRAM_OPTIONS = {
   config: CONFIG,
@@ -201,6 +229,27 @@ export const SIGNER_REVOKE_OPTIONS = {
   json: JSON_FLAG,
 } as const;
 export const DOCTOR_OPTIONS = { config: CONFIG, json: JSON_FLAG } as const;
+export const DRILL_OPTIONS = {
+  kit: requiredText("FILE", "kit whose identity opens the archive; of a drill machine, one with an identity of its own"),
+  passphraseFile: PASSPHRASE_FILE,
+  host: text("LABEL", "host, where a vault holds several"),
+  region: text("NAME", "from this region only"),
+  archive: text("ID", "archive: its id, the start of one, `latest`, or `random` for any complete one"),
+  depth: choice(DRILL_DEPTHS, "files", "how much: files, databases loaded into throwaway servers too, or the whole machine in quarantine with its services and health checks (root, Debian)"),
+  accept: list("WHAT", "go on in spite of what is lacking, as `coldkeep restore --machine` takes it"),
+  sabotage: flag("damage the copy that is restored: the drill must fail, and exit 0 says that it did"),
+  work: text("DIR", "where to restore, in a folder that is removed (default: `drill` in the state folder)"),
+  signerKey: text("FILE", "file of mode 0600 with the key that signs the result, `ed25519-secret:…` (default: the kit's operator)"),
+  unrecorded: flag("leave no signed record of it in the vault"),
+  config: text("FILE", "configuration of this machine, where it is the host"),
+  json: JSON_FLAG,
+} as const;
+export const HEALTH_OPTIONS = {
+  config: CONFIG,
+  only: list("NAME", "only this check"),
+  wait: flag("try again what fails, for as long as its `within` says, as a rebuild does"),
+  json: JSON_FLAG,
+} as const;
 export const CONFIG_CHECK_OPTIONS = { config: CONFIG, json: JSON_FLAG } as const;
 export const CONFIG_SCHEMA_OPTIONS = { json: JSON_FLAG } as const;
 export const CONFIG_SHOW_OPTIONS = { config: CONFIG, json: JSON_FLAG } as const;
@@ -245,6 +294,9 @@ export type BackupOptions = OptionsOf<typeof BACKUP_OPTIONS>;
 export type ListOptions = OptionsOf<typeof LIST_OPTIONS>;
 export type FilesOptions = OptionsOf<typeof FILES_OPTIONS>;
 export type ShowOptions = OptionsOf<typeof SHOW_OPTIONS>;
+export type ProfileOptions = OptionsOf<typeof PROFILE_OPTIONS>;
+export type DriftOptions = OptionsOf<typeof DRIFT_OPTIONS>;
+export type RequirementsOptions = OptionsOf<typeof REQUIREMENTS_OPTIONS>;
 export type DiffOptions = OptionsOf<typeof DIFF_OPTIONS>;
 export type VerifyOptions = OptionsOf<typeof VERIFY_OPTIONS>;
 export type RepairOptions = OptionsOf<typeof REPAIR_OPTIONS>;
@@ -268,6 +320,8 @@ export type SignerListOptions = OptionsOf<typeof SIGNER_LIST_OPTIONS>;
 export type SignerTrustOptions = OptionsOf<typeof SIGNER_TRUST_OPTIONS>;
 export type SignerRevokeOptions = OptionsOf<typeof SIGNER_REVOKE_OPTIONS>;
 export type DoctorOptions = OptionsOf<typeof DOCTOR_OPTIONS>;
+export type DrillOptions = OptionsOf<typeof DRILL_OPTIONS>;
+export type HealthOptions = OptionsOf<typeof HEALTH_OPTIONS>;
 export type ConfigCheckOptions = OptionsOf<typeof CONFIG_CHECK_OPTIONS>;
 export type ConfigSchemaOptions = OptionsOf<typeof CONFIG_SCHEMA_OPTIONS>;
 export type ConfigShowOptions = OptionsOf<typeof CONFIG_SHOW_OPTIONS>;
@@ -275,6 +329,21 @@ export type ConfigShowOptions = OptionsOf<typeof CONFIG_SHOW_OPTIONS>;
 /** Whether a `--region` is a URL and not the name of a configured region. */
 export function isRegionUrl(region: string): boolean {
   return region.includes("://");
+}
+
+/** Flags about a machine need --machine, and one goes into its own root, whole. Throws E_USAGE. */
+export function checkMachine(args: readonly string[], options: RestoreOptions): void {
+  const isGiven = (name: keyof RestoreOptions): boolean => {
+    const value = options[name];
+    return Array.isArray(value) ? value.length > 0 : value !== undefined && value !== false;
+  };
+  const odd = options.machine ? DIRECTORY_FLAGS.find(isGiven) : MACHINE_FLAGS.find(isGiven);
+  if (odd !== undefined) throw new ColdkeepError("E_USAGE", options.machine ? `${flagOf(odd)} is of no use with --machine` : `${flagOf(odd)} needs --machine`, { hint: "See `coldkeep restore --help`." });
+  if (options.machine && args.length > 0) throw new ColdkeepError("E_USAGE", "--machine takes no paths", { hint: "Restore single paths with --to DIR." });
+  const unknown = [...options.only, ...options.skip].flatMap((each) => each.split(",")).find((each) => !(STEPS as readonly string[]).includes(each));
+  if (unknown !== undefined) throw new ColdkeepError("E_USAGE", `"${unknown}" is no step of a rebuild`, { hint: `Steps are ${STEP_NAMES}.` });
+  const odder = options.accept.find((each) => !(WAIVERS as readonly string[]).includes(each) && each !== "packages" && !each.startsWith("package:"));
+  if (odder !== undefined) throw new ColdkeepError("E_USAGE", `--accept cannot be "${odder}"`, { hint: `It is one of ${WAIVERS.join(", ")}, packages, package:NAME.` });
 }
 
 /** Checks of the reading options that need no I/O. Throws E_USAGE. */

@@ -4,6 +4,7 @@ import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { ColdkeepError, messageOf, systemCode } from "../errors.ts";
 import { type PinnedSigner, signerLine } from "../format/kit.ts";
+import type { ServerConfig } from "./data-schema.ts";
 import { CONFIG_BYTES_MAX, parseConfig } from "./parse.ts";
 import type { Config, SourceConfig } from "./schema.ts";
 
@@ -28,6 +29,8 @@ export type NewConfig = {
   recipients: readonly string[];
   signers?: readonly PinnedSigner[];
   sources: readonly SourceConfig[];
+  /** Servers of this machine that are dumped. Default: none. */
+  databases?: readonly ServerConfig["type"][];
   /** Absolute path. */
   state: string;
 };
@@ -114,6 +117,7 @@ function sourceLines(source: SourceConfig): string[] {
 /** The text of a new configuration, with comments and without secrets. Throws E_CONFIG where it would not load again. */
 export function formatConfig(wanted: NewConfig): string {
   const signers = (wanted.signers ?? []).map((signer) => `  - ${quoted(signerLine(signer))}`);
+  const { databases = [] } = wanted;
   const text = `${[
     "# coldkeep configuration. There are no secrets in this file; the host's own keys lie in keys/ beside it.",
     "# `coldkeep config check` says whether it is right, `coldkeep config schema` prints every key.",
@@ -142,6 +146,9 @@ export function formatConfig(wanted: NewConfig): string {
     "# What is archived, and what of it is left out: patterns as in .gitignore; a leading / means the absolute path.",
     "sources:",
     ...wanted.sources.flatMap(sourceLines),
+    "",
+    "# Databases that are dumped into the archive while they run: docs/guide/databases.md.",
+    ...(databases.length === 0 ? ["# databases:", "#   - type: postgresql"] : ["databases:", ...databases.map((type) => `  - type: ${type}`)]),
     "",
     "# Local state: a cache. Losing it costs time, never data.",
     `state: ${quoted(wanted.state)}`,

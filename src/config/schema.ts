@@ -14,6 +14,9 @@ import { compileExcludes } from "../policy/exclude.ts";
 import type { SafetyRules } from "../policy/safety.ts";
 import { CALENDAR_FORM, parseCalendar } from "../policy/schedule/calendar.ts";
 import { formatSize, GIB, KIB, MIB, parseDuration, parseSize } from "../units.ts";
+import { type DataConfig, dataKeys, knownDataKeys } from "./data-schema.ts";
+import { type HealthCheck, health, knownHealthKeys } from "./health-schema.ts";
+import { machine, MACHINE_KEYS, type MachineConfig } from "./machine-schema.ts";
 import { retention, RETENTION_KEYS, type RetentionConfig } from "./retention-schema.ts";
 import { checked, durationUpTo, path } from "./value-types.ts";
 import { knownWatchKeys, type WatchConfig, watchKeys } from "./watch-schema.ts";
@@ -50,7 +53,7 @@ export type ScheduleConfig = {
 };
 
 /** A configuration that was checked whole. */
-export type Config = WatchConfig & {
+export type Config = WatchConfig & DataConfig & {
   vault: string;
   host: string;
   regions: RegionConfig[];
@@ -72,6 +75,9 @@ export type Config = WatchConfig & {
   schedule: ScheduleConfig;
   /** Null: archives are kept for ever. */
   retention: RetentionConfig | null;
+  /** What must work on the host. */
+  health: HealthCheck[];
+  machine: MachineConfig;
 };
 
 const DEFAULTS = {
@@ -284,6 +290,9 @@ const ConfigKeys = z.strictObject({
   safety: Safety.prefault({}).describe("When an archive is flagged as unusual, or a missing path makes it partial."),
   schedule: Schedule.prefault({}).describe("When runs start by themselves, for `coldkeep schedule install`."),
   retention,
+  health,
+  machine,
+  ...dataKeys,
   ...watchKeys,
 });
 
@@ -307,8 +316,10 @@ export function knownKeys(path: readonly PropertyKey[]): string[] {
   if (path[0] === "schedule") return Object.keys(path[1] === "verify" ? ScheduledVerifyKeys.shape : ScheduleKeys.shape);
   if (path[0] === "sources") return Object.keys(SourceKeys.shape);
   if (path[0] === "retention") return RETENTION_KEYS;
+  if (path[0] === "health") return knownHealthKeys(path);
+  if (path[0] === "machine") return MACHINE_KEYS;
   if (path[0] === "safety") return Object.keys(SafetyKeys.shape);
-  return knownWatchKeys(path) ?? Object.keys(ConfigKeys.shape);
+  return knownWatchKeys(path) ?? knownDataKeys(path) ?? Object.keys(ConfigKeys.shape);
 }
 
 function sameKind(recipients: string[], context: z.RefinementCtx): void {

@@ -2,7 +2,7 @@
  * Directories below a root, held open, each reached from its parent's handle and never through a symbolic link. What is
  * done to `/proc/self/fd/<N>/<name>` happens in the held directory, whatever its path has been swapped for since.
  */
-import { chmodSync, closeSync, constants, fstatSync, mkdirSync, openSync, unlinkSync } from "node:fs";
+import { chmodSync, closeSync, constants, fstatSync, mkdirSync, openSync } from "node:fs";
 import { ColdkeepError, systemCode } from "../errors.ts";
 import { childPath } from "./long-path.ts";
 
@@ -26,18 +26,21 @@ export function asOwner<T>(fd: number, act: () => T): T {
   }
 }
 
+/** Takes away what stands where a directory is to be: `child` as this process reaches it, `path` below the root. */
+export type GiveWay = (child: string | Buffer, path: string) => void;
+
 export class HeldDirectories {
   readonly #root: number;
-  readonly #replace: boolean;
+  readonly #giveWay: GiveWay | null;
   /** Path → descriptor, least recently used first. */
   readonly #held = new Map<string, number>();
   #lastPath = "/";
   #lastFd: number;
 
-  /** `root` is an open directory, closed by `close`. `replace`: whatever is no directory gives way to one. */
-  constructor(root: number, replace: boolean) {
+  /** `root` is an open directory, closed by `close`. With `giveWay`, whatever is no directory gives way to one. */
+  constructor(root: number, giveWay: GiveWay | null) {
     this.#root = root;
-    this.#replace = replace;
+    this.#giveWay = giveWay;
     this.#lastFd = root;
   }
 
@@ -109,17 +112,17 @@ export class HeldDirectories {
         const code = systemCode(error);
         if (code !== "ENOENT" && code !== "ENOTDIR" && code !== "ELOOP") throw error;
         if (!make) return null;
-        if (code !== "ENOENT") this.#unlinkOther(child, path, error);
+        if (code !== "ENOENT") this.#takeAway(child, path, error);
       }
       makeChild(parent, child);
     }
     throw new ColdkeepError("E_DISK", `${path} keeps changing in the target`);
   }
 
-  #unlinkOther(child: string | Buffer, path: string, cause: unknown): void {
-    if (!this.#replace) throw new ColdkeepError("E_DISK", `${path} is not a directory in the target`, { cause });
+  #takeAway(child: string | Buffer, path: string, cause: unknown): void {
+    if (this.#giveWay === null) throw new ColdkeepError("E_DISK", `${path} is not a directory in the target`, { cause });
     try {
-      unlinkSync(child);
+      this.#giveWay(child, path);
     } catch (error) {
       if (systemCode(error) !== "ENOENT") throw error;
     }

@@ -100,6 +100,11 @@ export class MountTable {
     return this.#byPath.get(path);
   }
 
+  /** All of them, outer ones first. */
+  shown(): Mount[] {
+    return [...this.#byPath.values()];
+  }
+
   /** Whether something is mounted at a name in this directory. */
   isParent(directory: string): boolean {
     return this.#parents.has(directory);

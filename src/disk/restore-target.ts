@@ -5,10 +5,11 @@
  * spares half the system calls. Synchronous; each worker thread opens its own.
  */
 import { createHash, randomBytes } from "node:crypto";
-import { chmodSync, closeSync, constants, ftruncateSync, linkSync, openSync, readdirSync, renameSync, rmdirSync, symlinkSync, unlinkSync } from "node:fs";
+import { chmodSync, closeSync, constants, ftruncateSync, linkSync, openSync, readdirSync, readlinkSync, renameSync, rmdirSync, symlinkSync, unlinkSync } from "node:fs";
 import { ColdkeepError, messageOf, systemCode } from "../errors.ts";
 import { bytesFromText } from "../format/byte-text.ts";
 import { parentPath, pathFault } from "../format/entry-path.ts";
+import { Aside, type AsideOrder } from "./aside.ts";
 import { writeFully } from "./atomic-write.ts";
 import { parseDevice } from "./device-number.ts";
 import { type EntryMeta, inheritsAcl, MetaWriter, openTargetOf } from "./entry-meta.ts";
@@ -53,6 +54,8 @@ export type TargetOptions = {
   merge: boolean;
   /** Takes the account of what could not be given back. */
   losses: Losses;
+  /** In a merge: what is replaced is moved there. Default: it is gone. */
+  aside?: AsideOrder | undefined;
 };
 
 /**
@@ -65,13 +68,16 @@ export class RestoreTarget {
   readonly #merge: boolean;
   readonly #losses: Losses;
   readonly #meta: MetaWriter;
+  readonly #aside: Aside | null;
   /** One object is made at a time, so one name serves; it is random, so that threads do not meet. */
   readonly #temporary = temporaryName(randomBytes(8).toString("hex"));
 
   /** `root` is an open directory, which `close` closes. */
-  constructor(root: number, { merge, losses }: TargetOptions) {
+  constructor(root: number, { merge, losses, aside: asideOrder }: TargetOptions) {
     this.#root = root;
-    this.#held = new HeldDirectories(root, merge);
+    const aside = asideOrder === undefined ? null : new Aside(asideOrder);
+    this.#aside = aside;
+    this.#held = new HeldDirectories(root, merge ? (child, path) => (aside === null ? unlinkSync(child) : aside.move(child, path)) : null);
     this.#merge = merge;
     this.#losses = losses;
     this.#meta = new MetaWriter(losses, { strip: merge || inheritsAcl(root), uniform: !merge && (fstatText(root).mode & SET_GROUP_BIT) === 0 });
@@ -313,7 +319,7 @@ export class RestoreTarget {
     const [temporary, final] = [childPath(fd, temporaryName), childPath(fd, lastName(path))];
     try {
       const there = lstatAt(final);
-      if (there) this.#makeWay(final, path, there);
+      if (there && !(this.#aside !== null && isSameLink(temporary, final, there))) this.#makeWay(final, path, there);
       renameSync(temporary, final);
     } catch (error) {
       unlinkQuietly(temporary);
@@ -324,8 +330,9 @@ export class RestoreTarget {
   /** What lies at a final name: rename(2) replaces all but directories, of which only an empty one is removed. */
   #makeWay(final: string | Buffer, path: string, there: Stat): void {
     if (!this.#merge) throw existsAlready(path);
+    if (there.type === "dir") this.#held.forget(path);
+    if (this.#aside !== null) return this.#aside.move(final, path);
     if (there.type !== "dir") return;
-    this.#held.forget(path);
     try {
       rmdirSync(final);
     } catch (cause) {
@@ -346,6 +353,11 @@ export class RestoreTarget {
       throw new ColdkeepError("E_DISK", `cannot ${what} ${path} in the target: ${messageOf(cause)}`, { hint, cause });
     }
   }
+}
+
+/** Whether a symbolic link takes the place of one that says the same: nothing is lost then. */
+function isSameLink(temporary: string | Buffer, final: string | Buffer, there: Stat): boolean {
+  return there.type === "symlink" && lstatAt(temporary)?.type === "symlink" && readlinkSync(temporary, "buffer").equals(readlinkSync(final, "buffer"));
 }
 
 function existsAlready(path: string): ColdkeepError {

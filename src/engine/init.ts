@@ -8,6 +8,7 @@ import { formatPublicKey, formatSecretKey, newSigner, signerFromPem } from "../c
 import { createHostKeys, hasHostKeys, hostKeysDir } from "../config/keys.ts";
 import { readKitFile } from "../config/kit-file.ts";
 import { formatConfig, loadConfig } from "../config/load.ts";
+import type { ServerConfig } from "../config/data-schema.ts";
 import type { SourceConfig } from "../config/schema.ts";
 import { createFileExclusive } from "../disk/atomic-write.ts";
 import { ColdkeepError, messageOf, systemCode } from "../errors.ts";
@@ -26,6 +27,8 @@ export type InitOrder = {
   host: string;
   regions: { name: string; url: string }[];
   sources: SourceConfig[];
+  /** Servers of this machine that are dumped. */
+  databases: ServerConfig["type"][];
   /** Empty: an identity is made, and kept only in the kit. */
   recipients: string[];
   stateDir: string;
@@ -138,7 +141,7 @@ export async function planInit(order: InitOrder, marked: string | null): Promise
   const identity = await chooseIdentity(order, existingKit);
   const { host, regions, sources, stateDir: state } = order;
   const signers = identity.operator === null ? [] : [identity.operator];
-  return { vault, existingKit, identity, configText: formatConfig({ vault, host, regions, recipients: identity.recipients, signers, sources, state }) };
+  return { vault, existingKit, identity, configText: formatConfig({ vault, host, regions, recipients: identity.recipients, signers, sources, databases: order.databases, state }) };
 }
 
 /** Follows `made`, or a plan made on the spot. Throws E_REFUSED when something would have to be overwritten, E_URL, E_CONFIG, StoreError. */

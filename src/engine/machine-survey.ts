@@ -1,11 +1,13 @@
 /** What lies on this machine that is worth archiving, and how much of it: a proposal, made within seconds. */
 import { existsSync } from "node:fs";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { type ServerConfig, usualDatabase } from "../config/data-schema.ts";
 import { readNames } from "../disk/long-path.ts";
 import { readMounts } from "../disk/mounts.ts";
 import { lstatText } from "../disk/stat.ts";
 import { walk } from "../disk/walk.ts";
 import { isWithin } from "../format/entry-path.ts";
+import { planDatabase } from "../machine/databases/plan.ts";
 
 /** Where a server keeps what is its own. */
 const USUAL = ["/etc", "/home", "/root", "/srv", "/opt", "/usr/local", "/var/lib", "/var/www", "/var/spool/cron"];
@@ -14,15 +16,18 @@ const USUAL = ["/etc", "/home", "/root", "/srv", "/opt", "/usr/local", "/var/lib
 const DISTRIBUTION = new Set(["bin", "boot", "dev", "etc", "home", "lib", "lib32", "lib64", "libx32", "lost+found", "media", "mnt", "opt", "proc", "root", "run", "sbin", "srv", "sys", "tmp", "usr", "var", "snap", "swap", "nix"]);
 
 const DUMP = "the files of a running database are not a copy of it: archive a dump too";
+const CONFIGURE = "the files of a running database are not a copy of it: give it an entry in `databases` (docs/guide/databases.md)";
+/** How long a server may take to say what it is, ms. */
+const ASK_MS = 10_000;
 
 /** Services whose data is worth a word. `find` is a path. */
-const KNOWN: readonly { find: string; what: string; remark?: string }[] = [
-  { find: "/var/lib/postgresql", what: "PostgreSQL", remark: `${DUMP} (pg_dumpall)` },
-  { find: "/var/lib/pgsql", what: "PostgreSQL", remark: `${DUMP} (pg_dumpall)` },
-  { find: "/var/lib/mysql", what: "MySQL or MariaDB", remark: `${DUMP} (mysqldump --all-databases --single-transaction)` },
+const KNOWN: readonly { find: string; what: string; remark?: string; engine?: ServerConfig["type"] }[] = [
+  { find: "/var/lib/postgresql", what: "PostgreSQL", remark: CONFIGURE, engine: "postgresql" },
+  { find: "/var/lib/pgsql", what: "PostgreSQL", remark: CONFIGURE, engine: "postgresql" },
+  { find: "/var/lib/mysql", what: "MySQL or MariaDB", remark: CONFIGURE, engine: "mysql" },
   { find: "/var/lib/mongodb", what: "MongoDB", remark: `${DUMP} (mongodump)` },
-  { find: "/var/lib/redis", what: "Redis", remark: `${DUMP} (redis-cli --rdb FILE)` },
-  { find: "/var/lib/valkey", what: "Valkey", remark: `${DUMP} (valkey-cli --rdb FILE)` },
+  { find: "/var/lib/redis", what: "Redis", remark: CONFIGURE, engine: "redis" },
+  { find: "/var/lib/valkey", what: "Valkey", remark: CONFIGURE, engine: "redis" },
   { find: "/var/lib/ldap", what: "OpenLDAP", remark: `${DUMP} (slapcat)` },
   { find: "/var/lib/influxdb", what: "InfluxDB", remark: `${DUMP} (influx backup)` },
   { find: "/var/lib/elasticsearch", what: "Elasticsearch", remark: "copied files do not come up again: let it export into a directory that is archived" },
@@ -47,7 +52,8 @@ export type SurveyedPath = {
 /** Data of a known service, which is in a proposed source or one itself. */
 export type SurveyedService = SurveyedPath & { what: string; remark: string | null };
 
-export type MachineSurvey = { sources: SurveyedPath[]; services: SurveyedService[] };
+/** `databases`: servers that answered, and can be dumped without another word. */
+export type MachineSurvey = { sources: SurveyedPath[]; services: SurveyedService[]; databases: ServerConfig["type"][] };
 
 export type SurveyOrder = { uid: number; home: string | undefined; /** Time for each path, ms. */ limitMs: number; signal: AbortSignal };
 
@@ -88,14 +94,27 @@ export function usualSources(uid: number, home: string | undefined): string[] {
   return home?.startsWith("/") === true ? [home] : [];
 }
 
+/** Whether a server of this machine tells what it holds. */
+async function answers(engine: ServerConfig["type"], signal: AbortSignal): Promise<boolean> {
+  try {
+    await planDatabase(usualDatabase(engine), "", AbortSignal.any([signal, AbortSignal.timeout(ASK_MS)]));
+    return true;
+  } catch {
+    signal.throwIfAborted();
+    return false;
+  }
+}
+
 /** Measures what is worth archiving, each path for `limitMs` at the most. Throws the signal's reason. */
 export async function surveyMachine(order: SurveyOrder): Promise<MachineSurvey> {
   const usual = usualSources(order.uid, order.home);
   const sources = order.uid === 0 ? [...usual, ...madeBySomebody()] : usual;
-  const survey: MachineSurvey = { sources: [], services: [] };
+  const survey: MachineSurvey = { sources: [], services: [], databases: [] };
   for (const known of order.uid === 0 ? KNOWN.filter(({ find }) => isDirectory(find)) : []) {
     const measured = await measure(known.find, order);
-    survey.services.push({ ...measured, what: known.what, remark: known.remark ?? null });
+    const isDumped = known.engine !== undefined && (survey.databases.includes(known.engine) || (await answers(known.engine, order.signal)));
+    if (isDumped && known.engine !== undefined && !survey.databases.includes(known.engine)) survey.databases.push(known.engine);
+    survey.services.push({ ...measured, what: known.what, remark: isDumped ? null : (known.remark ?? null) });
     if (!sources.some((source) => isWithin(known.find, source))) sources.push(known.find);
   }
   for (const path of sources) survey.sources.push(await measure(path, order));

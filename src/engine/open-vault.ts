@@ -79,6 +79,9 @@ function askEarly(order: ReadingOrder, trust: Trust, regions: readonly Region[],
 /** How long regions may take once another has answered: whoever reads needs one. */
 const OTHERS_MS = 5000;
 
+/** An archive with its whole manifest. */
+export type FoundArchive = { seen: SeenArchive; manifest: Manifest };
+
 /** What of an open vault tells where its objects are, and whose signatures count. */
 export type OpenRegions = Pick<OpenVault, "regions" | "reachable" | "trust">;
 
@@ -200,7 +203,7 @@ export class OpenVault {
   }
 
   /** The host's archive of `wanted` with its whole manifest. */
-  async archive(wanted: string | undefined): Promise<{ seen: SeenArchive; manifest: Manifest; survey: LivingSurvey }> {
+  async archive(wanted: string | undefined): Promise<FoundArchive & { survey: LivingSurvey }> {
     const surveying = this.survey(this.host());
     if (this.identities.length > 0) preloadAge();
     const survey = await surveying;

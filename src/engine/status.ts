@@ -1,5 +1,6 @@
 /** How a host stands: its archives over the regions, and what of it is not as it should be. */
 import { findingsOf, newestGood, type Facts, type Finding, type KnownArchive, type Objectives } from "../policy/readiness.ts";
+import { readDrillFacts } from "../format/drill-report.ts";
 import { idTimeMs } from "../format/id.ts";
 import type { Emit } from "./events.ts";
 import type { LocalFacts } from "./local-facts.ts";
@@ -7,11 +8,16 @@ import { listArchives, type ArchiveFinding, type ListedArchive } from "./list-ar
 import type { OpenVault } from "./open-vault.ts";
 import { readRecords } from "./records.ts";
 
+/** A drill by its record. `rtoMs` is null where it was not measured. */
+export type RecordedDrill = { at: string; archive: string; depth: string; result: "passed" | "failed"; rtoMs: number | null };
+
 export type HostStatus = {
   host: string;
   retired: { at: string; reason: string } | null;
   /** When somebody last proved, with a record, that the key opens an archive; ISO time. */
   keyCheckedAt: string | null;
+  /** The last drill that was recorded, of files or more. */
+  lastDrill: RecordedDrill | null;
   /** Newest first. */
   archives: ListedArchive[];
   /** The newest that is whole, in enough regions. */
@@ -26,12 +32,20 @@ function known(archive: ListedArchive): KnownArchive {
 }
 
 /** What the records of a host say of how it stands. Throws StoreError when no region answers. */
-export async function recordedFacts(vault: OpenVault, host: string, emit: Emit, signal: AbortSignal): Promise<Pick<HostStatus, "retired" | "keyCheckedAt">> {
+export async function recordedFacts(vault: OpenVault, host: string, emit: Emit, signal: AbortSignal): Promise<Pick<HostStatus, "retired" | "keyCheckedAt" | "lastDrill"> & { drilledAtMs: number | null }> {
   const records = await readRecords(vault.reachable, host, vault.trust, emit, signal);
   const retired = records.findLast(({ kind }) => kind === "retire");
   // Whoever restored anything had the key.
   const checked = records.findLast(({ kind, record }) => kind === "drill" && record.result === "passed");
-  return { retired: retired?.kind === "retire" ? { at: retired.record.at, reason: retired.record.reason } : null, keyCheckedAt: checked?.record.at ?? null };
+  const drills = records.flatMap((each) => (each.kind === "drill" && each.record.depth !== "kit" ? [each.record] : []));
+  const last = drills.at(-1);
+  const passed = drills.findLast(({ result }) => result === "passed");
+  return {
+    retired: retired?.kind === "retire" ? { at: retired.record.at, reason: retired.record.reason } : null,
+    keyCheckedAt: checked?.record.at ?? null,
+    lastDrill: last === undefined ? null : { at: last.at, archive: last.archive, depth: last.depth, result: last.result, rtoMs: readDrillFacts(last.report)?.rtoMs ?? null },
+    drilledAtMs: passed === undefined ? null : Date.parse(passed.at),
+  };
 }
 
 function chainText({ kind, message, region }: ArchiveFinding): string {
@@ -45,13 +59,18 @@ async function clockSkews(vault: OpenVault, signal: AbortSignal): Promise<Facts[
   return clocks.flatMap((clock) => (clock.status === "fulfilled" ? [clock.value] : []));
 }
 
+/** Drills are held elsewhere too: what is recorded counts as much as what this machine remembers. */
+function latestOf(recordedMs: number | null, rememberedMs: number | null | undefined): number | null {
+  return Math.max(recordedMs ?? 0, rememberedMs ?? 0) || null;
+}
+
 export type StatusOrder = { copies: number; objectives: Objectives; local: LocalFacts; nowMs: number; signal: AbortSignal };
 
 /** Throws StoreError when no region answers, E_INTERRUPTED. */
 export async function hostStatus(vault: OpenVault, host: string, order: StatusOrder): Promise<HostStatus> {
   const { copies, objectives, local, nowMs, signal } = order;
   // The list tells of records that are none.
-  const [{ archives, findings }, recorded] = await Promise.all([listArchives(vault, [host]), recordedFacts(vault, host, () => undefined, signal)]);
+  const [{ archives, findings }, { drilledAtMs: recordedMs, ...recorded }] = await Promise.all([listArchives(vault, [host]), recordedFacts(vault, host, () => undefined, signal)]);
   const { retired } = recorded;
   const [newest] = archives;
   const skews = await clockSkews(vault, signal);
@@ -61,6 +80,6 @@ export async function hostStatus(vault: OpenVault, host: string, order: StatusOr
   const open = findings.filter(({ kind, archive }) => kind !== "revoked-signer" || newest === undefined || idTimeMs(archive) > newest.sequence);
   const chain = open.filter(({ kind }) => kind !== "mix").map(chainText);
   const mix = open.find(({ kind }) => kind === "mix")?.message ?? null;
-  const facts: Facts = { nowMs, archives: archives.map(known), copies, retired: retired !== null, skews, chain, mix, ...local, failure };
+  const facts: Facts = { nowMs, archives: archives.map(known), copies, retired: retired !== null, skews, chain, mix, ...local, failure, drilledAtMs: latestOf(recordedMs, local.drilledAtMs), lastDrill: recorded.lastDrill };
   return { host, ...recorded, archives, newestGood: newestGood(facts.archives, copies)?.id ?? null, local, findings: findingsOf(facts, objectives) };
 }

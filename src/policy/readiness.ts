@@ -42,6 +42,8 @@ export type Facts = {
   /** When the last run of a kind succeeded, ms; null for never, undefined where nobody on this machine would know. */
   verifiedAtMs: number | null | undefined;
   drilledAtMs: number | null | undefined;
+  /** The last drill that was recorded, of files or more. */
+  lastDrill: { at: string; depth: string; result: "passed" | "failed"; rtoMs: number | null } | null;
   /** The last backup on this machine, where it failed after the newest archive. */
   failure: { atMs: number; message: string } | null;
   /** By region that asks for locks. */
@@ -101,6 +103,15 @@ function lockFindings({ nowMs, locks }: Facts): Finding[] {
   });
 }
 
+/** What the last drill showed. */
+function drillFindings({ lastDrill }: Facts, { rtoMs }: Objectives): Finding[] {
+  if (lastDrill === null) return [];
+  const { at, depth, result, rtoMs: measuredMs } = lastDrill;
+  if (result === "failed") return [{ severity: "critical", message: `the last drill, of ${depth}, failed: ${at}`, hint: "Run `coldkeep verify`, and drill again: an archive that cannot be restored is none." }];
+  if (rtoMs === null || measuredMs === null || measuredMs <= rtoMs) return [];
+  return [{ severity: "warn", message: `the last drill of ${depth} took ${formatDuration(measuredMs)}, more than the objective of ${formatDuration(rtoMs)}`, hint: "See its stages in `coldkeep drill --json`: a nearer region, or fewer bytes, make it shorter." }];
+}
+
 function overdue(what: string, atMs: number | null | undefined, everyMs: number | null, nowMs: number, verb: string): Finding[] {
   if (everyMs === null || atMs === undefined || (atMs !== null && nowMs - atMs <= everyMs)) return [];
   const since = atMs === null ? `never ${what}` : `last ${what} ${formatDuration(nowMs - atMs)} ago`;
@@ -119,7 +130,8 @@ export function findingsOf(facts: Facts, objectives: Objectives): Finding[] {
     ...(retired ? [] : lockFindings(facts)),
     ...(failure === null || retired ? [] : [{ severity: "warn" as const, message: `the last backup failed: ${failure.message}`, hint: "Run `coldkeep backup -v`." }]),
     ...(retired ? [] : overdue("verified", facts.verifiedAtMs, objectives.verifyEveryMs, nowMs, "coldkeep verify")),
-    ...(retired ? [] : overdue("drilled", facts.drilledAtMs, objectives.drillEveryMs, nowMs, "coldkeep drill")),
+    ...(retired ? [] : overdue("drilled", facts.drilledAtMs, objectives.drillEveryMs, nowMs, "coldkeep drill --kit FILE")),
+    ...(retired ? [] : drillFindings(facts, objectives)),
   ];
   return findings.toSorted((a, b) => Number(b.severity === "critical") - Number(a.severity === "critical"));
 }

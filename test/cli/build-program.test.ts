@@ -23,7 +23,7 @@ const verbs = COMMANDS.flatMap((each): [string, Command][] =>
 
 describe("the help", () => {
   test("of every verb ends with its exit codes and two examples that parse", () => {
-    expect(verbs.map(([name]) => name)).toEqual(["init", "backup", "list", "files", "show", "diff", "verify", "restore", "status", "report", "doctor", "schedule print", "schedule install", "schedule remove", "schedule status", "prune", "hold", "release", "repair", "kit print", "kit add-signer", "kit check", "kit protect", "key new", "key show", "key check", "key rotate", "signer list", "signer trust", "signer revoke", "host retire", "publish-program", "state rebuild", "config check", "config schema", "config show", "notify test", "completion bash", "completion zsh", "completion fish"]);
+    expect(verbs.map(([name]) => name)).toEqual(["init", "backup", "list", "files", "show", "diff", "verify", "restore", "status", "report", "doctor", "health", "drill", "profile", "drift", "requirements", "schedule print", "schedule install", "schedule remove", "schedule status", "prune", "hold", "release", "repair", "kit print", "kit add-signer", "kit check", "kit protect", "key new", "key show", "key check", "key rotate", "signer list", "signer trust", "signer revoke", "host retire", "publish-program", "state rebuild", "config check", "config schema", "config show", "notify test", "completion bash", "completion zsh", "completion fish"]);
     for (const [name, command] of verbs) {
       const help = parseArgv([...name.split(" "), "--help"], COMMANDS, "1.2.3");
       expect(help, name).toMatchObject({ kind: "help" });

@@ -56,6 +56,11 @@ test("a configuration becomes a value in bytes and milliseconds, with defaults",
     readers: null,
     schedule: { at: "02:30", randomDelayMs: 2_700_000 },
     retention: null,
+    machine: { profile: true, ignoreUncovered: [] },
+    health: [],
+    databases: [],
+    commands: [],
+    hooks: [],
     notify: [],
     metrics: null,
     log: null,
@@ -169,7 +174,7 @@ test("what may be unusual is a size, a share below 100 %, and paths", () => {
 test("the JSON Schema knows every key, and no other", () => {
   const schema = configJsonSchema();
   expect(schema["additionalProperties"]).toBe(false);
-  expect(Object.keys(schema["properties"] ?? {})).toEqual(["vault", "host", "regions", "copies", "recipients", "signers", "sources", "state", "compression", "volumeSize", "memory", "readers", "safety", "schedule", "retention", "notify", "metrics", "log", "objectives"]);
+  expect(Object.keys(schema["properties"] ?? {})).toEqual(["vault", "host", "regions", "copies", "recipients", "signers", "sources", "state", "compression", "volumeSize", "memory", "readers", "safety", "schedule", "retention", "health", "machine", "databases", "commands", "hooks", "notify", "metrics", "log", "objectives"]);
   expect(schema["required"]).toEqual(["vault", "host", "regions", "recipients", "sources", "state"]);
 });
 

@@ -12,7 +12,7 @@ test("a user's home is measured; when the time is up, it is at least so much", a
   }
   const { signal } = new AbortController();
   const whole = await surveyMachine({ uid: 1000, home, limitMs: 10_000, signal });
-  expect(whole).toEqual({ sources: [{ path: home, sizeBytes: 7500, isWhole: true }], services: [] });
+  expect(whole).toEqual({ sources: [{ path: home, sizeBytes: 7500, isWhole: true }], services: [], databases: [] });
   const [hurried] = (await surveyMachine({ uid: 1000, home, limitMs: 0, signal })).sources;
   expect(hurried).toMatchObject({ path: home, isWhole: false });
   expect(hurried?.sizeBytes).toBeLessThan(7500);

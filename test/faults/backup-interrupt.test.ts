@@ -1,10 +1,11 @@
 /** Runs that are cut off: by a signal, by SIGKILL, by another run. The last archive stays, and the next run needs no manual step. */
 import { readdirSync, rmSync, writeFileSync, utimesSync } from "node:fs";
 import { join } from "node:path";
-import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
-import { startFakeS3, type FakeRequest, type FakeS3 } from "../support/fake-s3.ts";
+import { beforeEach, describe, expect, test } from "vitest";
+import type { FakeRequest, FakeS3 } from "../support/fake-s3.ts";
 import { type BackupDocument, noise, s3Options, setUpHost, type TestHost } from "../support/host.ts";
 import { treeDigest, waitUntil } from "../support/program.ts";
+import { startNorthAndSouth } from "../support/two-regions.ts";
 
 const treeOf = (files: number): Record<string, Buffer> => Object.fromEntries(Array.from({ length: files }, (_, i) => [`d${i % 4}/${i}.bin`, noise(900_000, i + 1)]));
 const TREE = treeOf(60);
@@ -16,12 +17,7 @@ let north: FakeS3;
 let south: FakeS3;
 
 beforeEach(async () => {
-  north = await startFakeS3({ buckets: ["vault"] });
-  south = await startFakeS3({ buckets: ["vault"] });
-  onTestFinished(async () => {
-    await north.stop();
-    await south.stop();
-  });
+  ({ north, south } = await startNorthAndSouth());
 });
 
 const keysOf = (fake: FakeS3, part: string): string[] => fake.bucket("vault").keys().filter((key) => key.includes(part));

@@ -1,10 +1,11 @@
 /** `backup` into regions that fail in every way a network can: real HTTP, faults on demand. */
 import { mkdirSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
-import { startFakeS3, type FakeRequest, type FakeS3, type LoggedRequest } from "../support/fake-s3.ts";
+import { beforeEach, describe, expect, test } from "vitest";
+import type { FakeRequest, FakeS3, LoggedRequest } from "../support/fake-s3.ts";
 import { noise, s3Options, setUpHost, type TestHost } from "../support/host.ts";
 import { treeDigest } from "../support/program.ts";
+import { startNorthAndSouth } from "../support/two-regions.ts";
 
 const TREE = { "a.bin": noise(9_000_000, 1), "b.bin": noise(9_000_000, 2), "c.txt": "c" };
 /** Three volumes, so that there is something to die in the middle of. */
@@ -16,12 +17,7 @@ let north: FakeS3;
 let south: FakeS3;
 
 beforeEach(async () => {
-  north = await startFakeS3({ buckets: ["vault"] });
-  south = await startFakeS3({ buckets: ["vault"] });
-  onTestFinished(async () => {
-    await north.stop();
-    await south.stop();
-  });
+  ({ north, south } = await startNorthAndSouth());
 });
 
 function setUp(config = SMALL_VOLUMES, retry = "1s"): Promise<TestHost> {

@@ -45,6 +45,33 @@ export function damaged(line: string): fc.Arbitrary<string> {
   );
 }
 
+const byteEdits = fc.array(fc.record({ at: fc.nat(), kind: fc.nat(5), bytes: fc.uint8Array({ maxLength: 24 }), length: fc.integer({ min: 1, max: 300 }) }), { minLength: 1, maxLength: 5 });
+
+/** Bytes with pieces flipped, cut out, doubled, replaced or put in; or bytes that never were anything. */
+export function damagedBytes(valid: Uint8Array): fc.Arbitrary<Buffer> {
+  const edited = byteEdits.map((edits) => edits.reduce<Buffer>((bytes, edit) => editedBytes(bytes, edit), Buffer.from(valid)));
+  return fc.oneof({ weight: 8, arbitrary: edited }, { weight: 1, arbitrary: fc.uint8Array({ maxLength: 400 }).map((bytes) => Buffer.from(bytes)) });
+}
+
+function editedBytes(bytes: Buffer, { at, kind, bytes: piece, length }: { at: number; kind: number; bytes: Uint8Array; length: number }): Buffer {
+  const from = at % (bytes.length + 1);
+  const [before, behind] = [bytes.subarray(0, from), bytes.subarray(from)];
+  switch (kind) {
+    case 0:
+      return bytes.length === from ? bytes : Buffer.concat([before, Buffer.from([(bytes[from] ?? 0) ^ (1 << (length % 8))]), behind.subarray(1)]);
+    case 1:
+      return Buffer.concat([before, behind.subarray(length)]);
+    case 2:
+      return Buffer.concat([before, behind.subarray(0, length), behind]);
+    case 3:
+      return Buffer.concat([before, piece, behind.subarray(piece.length)]);
+    case 4:
+      return Buffer.concat([before, piece, behind]);
+    default:
+      return before;
+  }
+}
+
 /** What `parse` makes of a text, or undefined where it refuses it as it should. Any other error is thrown on. */
 export function accepted<T>(parse: () => T): T | undefined {
   try {

@@ -1,18 +1,14 @@
 /** `backup` to regions that are far away: what a night costs where every request takes a while, whatever the bandwidth. */
-import { beforeEach, expect, onTestFinished, test } from "vitest";
-import { startFakeS3, type FakeS3, type LoggedRequest } from "../support/fake-s3.ts";
+import { beforeEach, expect, test } from "vitest";
+import type { FakeS3, LoggedRequest } from "../support/fake-s3.ts";
 import { s3Options, setUpHost } from "../support/host.ts";
+import { startNorthAndSouth } from "../support/two-regions.ts";
 
 let north: FakeS3;
 let south: FakeS3;
 
 beforeEach(async () => {
-  north = await startFakeS3({ buckets: ["vault"] });
-  south = await startFakeS3({ buckets: ["vault"] });
-  onTestFinished(async () => {
-    await north.stop();
-    await south.stop();
-  });
+  ({ north, south } = await startNorthAndSouth());
 });
 
 /** How many of the requests cannot have been under way at the same time: the longest chain of one after the other. */

@@ -24,7 +24,7 @@ beforeAll(async () => {
   Object.assign(bucket, { isVersioned: true, hasObjectLock: true });
   const s3 = s3Options({ a: fake });
   const host = await setUpHost({ ...s3, regionConfig: "retry: 2s\n    lock: {mode: compliance, days: 30}\n    storageClass: GLACIER_IR", tree: { "same.bin": noise(100_000, 1) } });
-  life = new Life(host, [], fake);
+  life = new Life(host, [], [fake]);
 });
 afterAll(() => fake.stop());
 

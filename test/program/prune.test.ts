@@ -22,7 +22,7 @@ describe("nights in a directory and in a bucket that keeps versions", () => {
     const s3 = s3Options({ b: fake });
     const dir = tempDir();
     const host = await setUpHost({ ...s3, dir, regions: { a: `file://${dir}/regions/a`, ...s3.regions }, tree: { "same.txt": "the same every night" } });
-    life = new Life(host, ["a"], fake);
+    life = new Life(host, ["a"], [fake]);
     rule = ["--kit", host.movedKit, "--keep", "daily=3,keepMin=2"];
     for (let night = 0; night < 6; night++) {
       life.nowMs = LIFE_START + night * DAY;

@@ -10,6 +10,8 @@ export type BucketSettings = {
   nowMs: () => number;
 };
 
+export type SavedBucket = { kept: ReadonlyMap<string, Kept>; versions: ReadonlyMap<string, readonly Version[]> };
+
 /** A bucket as tests see it from behind the server's back. */
 export class FakeBucket {
   readonly kept = new Map<string, Kept>();
@@ -87,6 +89,18 @@ export class FakeBucket {
   /** Locks all versions of a key. */
   lock(key: string, untilMs: number, mode: FakeLock["mode"] = "COMPLIANCE"): void {
     for (const version of this.versions(key)) version.lock = { mode, untilMs };
+  }
+
+  /** All it holds, for `load` to bring back. */
+  save(): SavedBucket {
+    return { kept: new Map([...this.kept].map(([key, kept]) => [key, { ...kept, bytes: Buffer.from(kept.bytes) }])), versions: new Map(this.#versions) };
+  }
+
+  load(saved: SavedBucket): void {
+    this.kept.clear();
+    this.#versions.clear();
+    for (const [key, kept] of saved.kept) this.kept.set(key, { ...kept, bytes: Buffer.from(kept.bytes) });
+    for (const [key, versions] of saved.versions) this.#versions.set(key, versions);
   }
 
   /** Flips one bit of a kept object. */

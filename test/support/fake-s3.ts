@@ -12,7 +12,7 @@ import { answer, FakeBucket } from "./fake-s3-buckets.ts";
 import { checkSignature, type KeyPair } from "./fake-s3-signature.ts";
 
 export type { FakeRequest } from "./fake-s3-answer.ts";
-export { FakeBucket } from "./fake-s3-buckets.ts";
+export { FakeBucket, type SavedBucket } from "./fake-s3-buckets.ts";
 
 /** What happens to one request instead of, or on top of, the right answer. */
 export type Fault =

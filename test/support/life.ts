@@ -1,4 +1,4 @@
-/** A host over days: its program, its directory regions and a fake server share a clock that the test moves. */
+/** A host over days: its program, its directory regions and fake servers share a clock that the test moves. */
 import { globSync, statSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
@@ -21,22 +21,22 @@ export type PruneDocument = {
   }[];
 };
 
-/** A host, and a clock for its program, its directories and the fake server, if there is one. */
+/** A host, and a clock for its program, its directories and the fake servers, if there are any. */
 export class Life {
   readonly host: TestHost;
-  readonly #fake: FakeS3 | undefined;
+  readonly #fakes: readonly FakeS3[];
   readonly #directories: string[];
   nowMs = LIFE_START;
 
-  constructor(host: TestHost, directories: string[], fake?: FakeS3) {
+  constructor(host: TestHost, directories: string[], fakes: readonly FakeS3[] = []) {
     this.host = host;
     this.#directories = directories;
-    this.#fake = fake;
+    this.#fakes = fakes;
   }
 
   /** Runs the program at the present of this life, and dates what it wrote into directories. */
   async run(args: string[]): Promise<ProgramResult> {
-    if (this.#fake !== undefined) this.#fake.clockOffsetMs = this.nowMs - Date.now();
+    for (const fake of this.#fakes) fake.clockOffsetMs = this.nowMs - Date.now();
     const result = await this.host.run(args, { env: clockAt(this.nowMs) });
     this.stamp();
     return result;

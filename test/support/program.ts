@@ -64,6 +64,8 @@ function bareEnvironment(home: string, options: ProgramOptions): Record<string, 
   const environment: Record<string, string> = { PATH: path, HOME: home, LC_ALL: "C.UTF-8", TMPDIR: tmpdir() };
   // One compile cache for a whole test file; without it root's program would use the real one of the machine.
   if (options.uid === undefined) environment["NODE_COMPILE_CACHE"] = compileCache ??= fileTempDir();
+  const coverage = process.env["NODE_V8_COVERAGE"];
+  if (coverage !== undefined) environment["NODE_V8_COVERAGE"] = coverage;
   return { ...environment, ...options.env };
 }
 

@@ -19,12 +19,16 @@ import type {
   WalkSetup,
 } from "./messages.ts";
 import { ReadingTurns } from "./reading-turns.ts";
+import { DUMP_SPAN_BYTES } from "./dumps-under-way.ts";
+import type { DumpPort } from "./take-dumps.ts";
 import type { StageTimes } from "./stage-times.ts";
 import { volumeBufferBytes } from "./volume-writer.ts";
 
 /** Volumes above this go through a file instead of memory. */
 const SPOOL_ABOVE_BYTES = 64 * 1024 * 1024;
 const PACKERS_MAX = 8;
+/** Spans of dumps that may be in memory at once: one is filled while two are packed. */
+const DUMP_BUFFERS = 3;
 
 export type CrewPlan = {
   scan: Omit<ScanSetup, "walkPort" | "packerPorts" | "filter">;
@@ -92,6 +96,10 @@ export class Crew {
   readonly #free: ArrayBuffer[] = [];
   #buffersOut = 0;
   #spoolsOut = 0;
+  readonly #dumpBuffers: ArrayBuffer[] = [];
+  #dumpBuffersMade = 0;
+  /** Who waits for a buffer: there is one dump at a time. */
+  #dumpWaits: ((buffer: ArrayBuffer) => void) | null = null;
   #isOver = false;
 
   private constructor(plan: CrewPlan, scouts: Scouts) {
@@ -147,6 +155,34 @@ export class Crew {
     this.#toScan({ kind: "stop" });
   }
 
+  /** The way of dumps to the packers. */
+  get dumpPort(): DumpPort {
+    return {
+      send: (message) => this.#scouts.scan.postMessage({ kind: "dump", message } satisfies MainToScan, message.kind === "span" ? [message.buffer] : []),
+      buffer: (signal) => this.#dumpBuffer(signal),
+      giveBack: (buffer) => this.#takeBack(buffer),
+    };
+  }
+
+  #dumpBuffer(signal: AbortSignal): Promise<ArrayBuffer> {
+    const free = this.#dumpBuffers.pop();
+    if (free !== undefined) return Promise.resolve(free);
+    if (this.#dumpBuffersMade++ < DUMP_BUFFERS) return Promise.resolve(new ArrayBuffer(DUMP_SPAN_BYTES));
+    const given = Promise.withResolvers<ArrayBuffer>();
+    this.#dumpWaits = given.resolve;
+    const stop = (): void => given.reject(signal.reason);
+    signal.addEventListener("abort", stop, { once: true });
+    if (signal.aborted) stop();
+    return Promise.race([given.promise, this.#failure.promise]).finally(() => signal.removeEventListener("abort", stop));
+  }
+
+  #takeBack(buffer: ArrayBuffer): void {
+    const waits = this.#dumpWaits;
+    this.#dumpWaits = null;
+    if (waits === null) this.#dumpBuffers.push(buffer);
+    else waits(buffer);
+  }
+
   async seal(request: SealRequest): Promise<SealedCatalog> {
     this.#sealed = Promise.withResolvers();
     this.#toScan(request);
@@ -184,6 +220,8 @@ export class Crew {
       case "progress":
       case "problem":
         return this.#plan.onScan(message);
+      case "spent":
+        return this.#takeBack(message.buffer);
       case "packing":
         return this.#startNext(message.packer);
       case "scanned":

@@ -13,6 +13,9 @@ import type { TaskDispatch } from "./task-dispatch.ts";
 /** A file that keeps changing is read this often, then kept as it was read last. */
 const ATTEMPTS_MAX = 2;
 
+/** What packers say of files. */
+export type FilePackResult = Exclude<PackResult, { kind: "bytes" }>;
+
 /** What is known of a file's content from the archive before: its entry, and its continuation lines by place in the file. */
 export type Before = { entry: Entry | undefined; spans: Map<number, string> };
 
@@ -108,7 +111,7 @@ export class FilesUnderWay {
   }
 
   /** Takes what a packer has to say of a task. */
-  take(result: PackResult): void {
+  take(result: FilePackResult): void {
     const file = this.#files.get(result.number);
     if (file === undefined || file.isDone) return;
     switch (result.kind) {

@@ -7,6 +7,7 @@ import { hasChainBegun } from "../../config/keys.ts";
 import type { LoadedConfig } from "../../config/load.ts";
 import { ColdkeepError, messageOf } from "../../errors.ts";
 import type { SegmentReference } from "../../format/catalog-root.ts";
+import { readProfile, type Profile } from "../../format/profile.ts";
 import { usualOf, type Usual } from "../../format/usual.ts";
 import { revokedSigners } from "../../policy/revocation.ts";
 import { CatalogCache } from "../../state/catalog-cache.ts";
@@ -54,7 +55,7 @@ export type Ground = {
   /** The end of the chain this run follows. */
   end: ChainEnd | null;
   /** The newest archive, whose catalog the walk is compared with. */
-  base: { manifest: Manifest; segments: SegmentReference[]; usual: Usual | null } | null;
+  base: { manifest: Manifest; segments: SegmentReference[]; usual: Usual | null; profile: Profile | null } | null;
   reusable: Reusable;
   recipients: { volume: string[]; catalog: string[] };
 };
@@ -189,7 +190,7 @@ async function openBase(manifest: Manifest, reader: SealedReader, cache: Catalog
   const catalog = await CatalogReader.open(manifest, reader, cache);
   // The scan passes over a damaged one: its files are read again, and found to be stored.
   await catalog.fetchAbsent(catalog.root.segments);
-  return { manifest, segments: catalog.root.segments, usual: usualOf(catalog.root.head.run) };
+  return { manifest, segments: catalog.root.segments, usual: usualOf(catalog.root.head.run), profile: readProfile(catalog.root.head.profile) };
 }
 
 /**

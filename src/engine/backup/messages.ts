@@ -5,6 +5,7 @@
  *   walk worker ─ items ────────────────────────▶ scan worker
  *   scan worker ─ tasks, answers, flush ────────▶ pack workers      (a direct port each)
  *   pack workers ─ results, questions ──────────▶ scan worker
+ *   main ─ spans of dumps ─▶ scan worker ─▶ pack workers ─ empty buffers ─▶ scan worker ─▶ main
  *   pack workers ─ volumes ──▶ main ─ buffers ──▶ pack workers
  */
 import type { MessagePort } from "node:worker_threads";
@@ -12,6 +13,7 @@ import type { SealedHead } from "../../codec/age-header.ts";
 import type { ReadRaceKind } from "../../disk/read-file.ts";
 import type { FileIdentity, Stat } from "../../disk/stat.ts";
 import type { Problem, SegmentReference } from "../../format/catalog-root.ts";
+import type { DataFact } from "../../format/data-facts.ts";
 import type { Xattr } from "../../format/entry.ts";
 import type { ListedObject, ManifestHeader, RootReference } from "../../format/manifest.ts";
 import type { SourceEntries } from "../../format/usual.ts";
@@ -47,7 +49,19 @@ export type SpanTask = FileIdentity & {
   previous?: string | undefined;
 };
 
-export type PackTask = FileTask | SpanTask;
+/** Pack one span of a dump, whose bytes come along. */
+export type BytesTask = {
+  kind: "bytes";
+  number: number;
+  at: number;
+  length: number;
+  average: number;
+  /** Goes back to the main thread, to be filled again. */
+  buffer: ArrayBuffer;
+  previous?: string | undefined;
+};
+
+export type PackTask = FileTask | SpanTask | BytesTask;
 
 /** What became of a task. Results come in any order. Catalog text is made where the content is, not in the one thread of the scan. */
 export type PackResult =
@@ -80,6 +94,7 @@ export type PackResult =
       endsAt?: number | undefined;
       lost?: string | undefined;
     }
+  | { kind: "bytes"; number: number; at: number; extents: string; length: number; volumes: string[]; bytesPacked: number }
   /** Too large by now to be read in one piece. */
   | { kind: "grown"; number: number; stat: Stat }
   | { kind: "failed"; number: number; code: string; message: string; race: ReadRaceKind };
@@ -90,6 +105,8 @@ export type PackerToScan =
   | { kind: "pieces"; volume: string; records: Uint8Array }
   /** One `tasks` message was worked off. */
   | { kind: "ready" }
+  /** The bytes of a dump are packed: the buffer is free again. */
+  | { kind: "spent"; buffer: ArrayBuffer }
   | { kind: "question"; digests: string[] };
 export type ScanToPacker =
   | { kind: "tasks"; tasks: PackTask[] }
@@ -128,6 +145,8 @@ export type WalkSetup = {
   sources: SourceSpec[];
   /** The vault's own directories and the state: never archived. */
   excludedDirs: string[];
+  /** Files and directories of databases that are dumped instead; a source of its own is archived all the same. */
+  leftOut: string[];
 };
 
 /** The scan answers each `items` with null once it takes them. */
@@ -149,7 +168,22 @@ export type ScanSetup = {
   reusableVolumes: string[];
   reusableCatalogs: string[];
   dryRun: boolean;
+  /** Whether dumps come too. */
+  hasDumps: boolean;
 };
+
+/** What the main thread tells of dumps: spans in order, one dump after another. */
+export type DumpToScan =
+  | { kind: "begin"; number: number; path: string }
+  | { kind: "span"; number: number; at: number; length: number; buffer: ArrayBuffer }
+  /** It is whole. */
+  | { kind: "end"; number: number; size: number; mtime: string }
+  /** It is not: nothing of it may be in the catalog. */
+  | { kind: "drop"; number: number }
+  | { kind: "problem"; path: string; code: string; message: string }
+  | { kind: "note"; path: string; message: string }
+  /** No dump follows. */
+  | { kind: "done" };
 
 /** Counts of one run, shown as it goes and at the end. */
 export type ScanCounts = {
@@ -186,7 +220,7 @@ export type ScanReport = { counts: ScanCounts; problems: Problem[]; problemsTota
 export type SealRequest = {
   kind: "seal";
   catalogId: string;
-  head: { vault: string; host: string; id: string; sources: string[]; run: Record<string, unknown> };
+  head: { vault: string; host: string; id: string; sources: string[]; run: Record<string, unknown>; databases: DataFact[]; /** Of the machine; empty where none was taken. */ profile: Record<string, unknown> };
   sealed: SealedHead;
   recipientSet: number;
   spoolPath: string;
@@ -196,6 +230,7 @@ export type MainToScan =
   /** Begin to walk. The thread itself is started earlier, so that it is ready by then. */
   | { kind: "start"; setup: ScanSetup }
   | { kind: "confirmed"; volume: string }
+  | { kind: "dump"; message: DumpToScan }
   /** Stop walking: an interrupted run seals what it has. */
   | { kind: "stop" }
   | SealRequest
@@ -207,6 +242,7 @@ export type ScanToMain =
   | { kind: "packing"; packer: number }
   | { kind: "progress"; counts: ScanCounts; path: string }
   | { kind: "problem"; problem: Problem }
+  | { kind: "spent"; buffer: ArrayBuffer }
   /** Every entry has its line; the packers are finishing. */
   | { kind: "scanned"; report: ScanReport }
   | { kind: "sealed"; catalog: SealedCatalog }

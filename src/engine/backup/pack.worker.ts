@@ -34,6 +34,7 @@ const port: PackerPort = {
       toMain({ kind: "want" });
     }),
   volume: (volume) => toMain({ kind: "volume", volume }, "buffer" in volume.body ? [volume.body.buffer] : []),
+  spent: (buffer) => scan.postMessage({ kind: "spent", buffer } satisfies PackerToScan, [buffer]),
 };
 
 async function handle(message: Exclude<ScanToPacker, { kind: "answer" }>): Promise<void> {

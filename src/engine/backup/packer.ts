@@ -12,7 +12,7 @@ import { FrameBuilder, type Piece } from "./frame-builder.ts";
 import type { FinishedVolume, KnownChunk, MainToPacker, PackerSetup, PackResult, PackTask } from "./messages.ts";
 import { readFiles } from "./read-files.ts";
 import { ReadingTurns } from "./reading-turns.ts";
-import { readSpan } from "./read-span.ts";
+import { packBytes, readSpan } from "./read-span.ts";
 import { noTimes, timed } from "./stage-times.ts";
 import { SealedObjectWriter, spoolWindow, VolumeWriter } from "./volume-writer.ts";
 
@@ -34,6 +34,8 @@ export type PackerPort = {
   /** A buffer for the next volume, or leave to spool it; waits while too many bytes are in flight. */
   nextVolume(): Promise<MainToPacker>;
   volume(volume: FinishedVolume): void;
+  /** Gives back the buffer of a dump's span. */
+  spent(buffer: ArrayBuffer): void;
 };
 
 export type Placed = { piece: Piece; bytesPacked: number };
@@ -74,7 +76,12 @@ export class Packer {
   async run(tasks: readonly PackTask[]): Promise<void> {
     const files = tasks.filter((task) => task.kind === "file");
     if (files.length > 0) await readFiles(files, this);
-    for (const task of tasks) if (task.kind === "span") await readSpan(task, this);
+    for (const task of tasks) {
+      if (task.kind === "span") await readSpan(task, this);
+      if (task.kind !== "bytes") continue;
+      await packBytes(task, this);
+      this.#port.spent(task.buffer);
+    }
     this.#sendResolved();
   }
 

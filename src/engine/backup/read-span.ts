@@ -10,7 +10,7 @@ import { parseCatalogLine } from "../../format/entry-parse.ts";
 import { MIB } from "../../units.ts";
 import { ExtentList, extentsLength, runChunks, volumesOf } from "./extents.ts";
 import type { Piece } from "./frame-builder.ts";
-import type { KnownChunk, SpanTask } from "./messages.ts";
+import type { BytesTask, KnownChunk, SpanTask } from "./messages.ts";
 import type { Candidate, Packer, Placed } from "./packer.ts";
 import { failedResult } from "./read-files.ts";
 
@@ -45,7 +45,7 @@ async function packRegion(fd: number, region: Region, task: SpanTask, span: Span
     const isLast = got < wanted || at + got === end;
     const cuts = cutPoints(part, 0, got, task.average);
     if (!isLast && cuts.length > 1 && got > 2 * maxChunkBytes(task.average)) cuts.pop();
-    for (const { piece, bytesPacked } of await placed(packer, candidates(cuts, span.known))) {
+    for (const { piece, bytesPacked } of await placed(packer, candidates(part, cuts, span.known))) {
       span.bytesPacked += bytesPacked;
       span.pieces.push(piece);
       span.items.push({ piece });
@@ -68,10 +68,10 @@ async function placed(packer: Packer, wanted: Candidate[]): Promise<Placed[]> {
   }
 }
 
-function candidates(cuts: readonly number[], known: ReadonlyMap<string, KnownChunk>): Candidate[] {
+function candidates(source: Uint8Array, cuts: readonly number[], known: ReadonlyMap<string, KnownChunk>): Candidate[] {
   let start = 0;
   return cuts.map((end) => {
-    const bytes = part.subarray(start, end);
+    const bytes = source.subarray(start, end);
     start = end;
     const sha256 = sha256Hex(bytes);
     return { sha256, bytes, previous: known.get(sha256), pack: (frame) => frame.addChunk(bytes, sha256) };
@@ -136,4 +136,16 @@ export async function readSpan(task: SpanTask, packer: Packer): Promise<void> {
     const result = failedResult(task, error);
     packer.deliver([], () => result);
   }
+}
+
+/** Places and delivers one span of a dump. */
+export async function packBytes({ number, at, length, average, buffer, previous }: BytesTask, packer: Packer): Promise<void> {
+  const bytes = new Uint8Array(buffer, 0, length);
+  const span: SpanRead = { known: knownChunks(previous), items: [], pieces: [], bytesRead: length, bytesPacked: 0 };
+  for (const { piece, bytesPacked } of await packer.place(candidates(bytes, cutPoints(bytes, 0, length, average), span.known))) {
+    span.bytesPacked += bytesPacked;
+    span.pieces.push(piece);
+    span.items.push({ piece });
+  }
+  packer.deliver(span.pieces, () => ({ kind: "bytes", number, at, ...textOf(span), bytesPacked: span.bytesPacked }));
 }

@@ -4,6 +4,8 @@ import { CHAIN_NOTE, noteChainBegun } from "../../config/keys.ts";
 import { stepAside } from "../../disk/priority.ts";
 import { ColdkeepError, EXIT, messageOf, type ExitStatus } from "../../errors.ts";
 import type { Problem, SegmentReference } from "../../format/catalog-root.ts";
+import { type DataFact, OWN_DIRECTORY } from "../../format/data-facts.ts";
+import type { Profile } from "../../format/profile.ts";
 import { archiveStatus } from "../../policy/copies.ts";
 import { type Flag, judge, nextUsual } from "../../policy/safety.ts";
 import { volumeTargetBytes } from "../../policy/sizing.ts";
@@ -11,11 +13,13 @@ import { stalledAfterMs } from "../../policy/stalled.ts";
 import { HostLock } from "../../state/host-lock.ts";
 import { type KnownObject, RunState } from "../../state/run-state.ts";
 import { statePaths } from "../../state/state-paths.ts";
-import { parseRegionUrl } from "../../storage/region-url.ts";
+import { type HookOrder, withHooks } from "../../machine/hooks.ts";
+import { type DataPlan, planData } from "../../machine/databases/plan.ts";
 import { formatSize } from "../../units.ts";
 import type { EngineEvent } from "../events.ts";
 import type { HostSetup } from "../host-setup.ts";
 import type { Manifest } from "../manifests.ts";
+import { ownDirectories } from "../machine-profile.ts";
 import { closeRegions, type Region } from "../region.ts";
 import { knownObjects, objectsToRewrite } from "./base.ts";
 import { Crew, Scouts } from "./crew.ts";
@@ -23,9 +27,11 @@ import { FanOut } from "./fan-out.ts";
 import { findGround, readSafeSetup, type BackupOrder, type Ground } from "./ground.ts";
 import type { FinishedVolume, ScanCounts, ScanReport, SourceSpec } from "./messages.ts";
 import { noteStored } from "./locks.ts";
+import { ProfileTaker } from "./profile-taker.ts";
 import { measureUse } from "./reclaim.ts";
 import { fingerprintSet } from "./recipient-sets.ts";
 import { describeStages, StageClock } from "./stage-times.ts";
+import { takeDumps } from "./take-dumps.ts";
 import { commit, sealArchive, type Sealing } from "./write-manifest.ts";
 
 export type BackupReport = {
@@ -39,12 +45,16 @@ export type BackupReport = {
   /** What the archive needs in each region. */
   archiveBytes: number;
   regions: Record<string, "complete" | "behind">;
+  /** Dumps in the archive; of a dry run, those that would be taken. */
+  dumps: { path: string; name: string; bytes: number | null }[];
   problems: Problem[];
   problemsTotal: number;
   skippedMounts: ScanReport["skippedMounts"];
   notKept: ScanReport["notKept"];
   notKeptTotal: number;
   notes: ScanReport["notes"];
+  /** Data that no source covers, as far as the machine's profile tells. */
+  uncovered: Profile["uncovered"];
   receipt: string | null;
   durationMs: number;
   exitStatus: ExitStatus;
@@ -59,10 +69,14 @@ function sourcesOf({ loaded, keysDir }: HostSetup): SourceSpec[] {
   return [...loaded.config.sources, ...own];
 }
 
-/** Where the vault and the state lie on this machine. */
-function ownDirectories({ loaded: { config } }: HostSetup): string[] {
-  const regions = config.regions.map(({ url }) => parseRegionUrl(url)).flatMap((url) => (url.kind === "directory" ? [url.path] : []));
-  return [...regions, config.state];
+function hasData({ sources, faults }: DataPlan): boolean {
+  return sources.length > 0 || faults.length > 0;
+}
+
+/** What the walk starts with. The program's own entries come from no disk. */
+function walkSetup(setup: HostSetup, { sources }: DataPlan): { sources: SourceSpec[]; excludedDirs: string[]; leftOut: string[] } {
+  const settings = sources.flatMap((source) => source.settings.map((path) => ({ path, exclude: [] })));
+  return { sources: [...sourcesOf(setup), ...settings], excludedDirs: [...ownDirectories(setup.loaded), OWN_DIRECTORY], leftOut: sources.flatMap(({ leftOut }) => leftOut) };
 }
 
 /** An order whose events are heard by the lock too: it tells the next run whether this one gets anywhere. */
@@ -79,6 +93,9 @@ function watched(order: BackupOrder, lock: HostLock): WatchedOrder {
   };
 }
 
+/** `scouts` and `profile` began before the ground was found. */
+type RunParts = { order: WatchedOrder; ground: Ground; scouts: Scouts; profile: ProfileTaker; data: DataPlan; clock: StageClock; startedAtMs: number };
+
 /** The run itself, on its ground. */
 class BackupRun {
   readonly #order: WatchedOrder;
@@ -88,16 +105,21 @@ class BackupRun {
   readonly #written = new Map<string, KnownObject>();
   /** Stops storing; the walk is stopped by the caller's signal. */
   readonly #storing = new AbortController();
+  readonly #data: DataPlan;
+  #databases: DataFact[] = [];
 
   #committed: { id: string; segments: readonly SegmentReference[] } | undefined;
   readonly #scouts: Scouts;
+  readonly #profile: ProfileTaker;
   readonly #clock: StageClock;
 
-  constructor(order: WatchedOrder, ground: Ground, scouts: Scouts, clock: StageClock, startedAtMs: number) {
+  constructor({ order, ground, scouts, profile, data, clock, startedAtMs }: RunParts) {
     this.#order = order;
     this.#scouts = scouts;
+    this.#profile = profile;
     this.#clock = clock;
     this.#ground = ground;
+    this.#data = data;
     this.#startedAtMs = startedAtMs;
     this.#fanOut = new FanOut(ground.setup.loaded.config.host, ground.reachable, order.emit, this.#storing.signal);
   }
@@ -113,11 +135,11 @@ class BackupRun {
     signal.addEventListener("abort", interrupt, { once: true });
     try {
       if (signal.aborted) interrupt();
-      const report = await crew.finished();
+      const [report] = await Promise.all([crew.finished(), this.#takeDumps(crew)]);
       this.#clock.end("walked, packed and stored");
       if (crew.packerTimes.length > 0) this.#order.emit({ kind: "detail", message: describeStages(crew.packerTimes) });
       if (signal.aborted && this.#written.size === 0) throw interrupted();
-      if (dryRun) return this.#report(report, this.#flagsOf(report), null, [], 0);
+      if (dryRun) return await this.#report(report, this.#flagsOf(report), null, [], 0);
       const archive = await this.#conclude(crew, report);
       await crew.close();
       this.#clock.end("index saved");
@@ -131,6 +153,15 @@ class BackupRun {
       signal.removeEventListener("abort", interrupt);
       await crew.abandon();
     }
+  }
+
+  /** Takes the dumps beside the walk; an interrupted run, or a failed one, leaves out what is not whole. */
+  async #takeDumps(crew: Crew): Promise<void> {
+    const { dryRun, emit, signal } = this.#order;
+    if (dryRun) for (const { label, error } of this.#data.faults) emit({ kind: "warning", message: `${label} could not be asked: ${messageOf(error)}` });
+    if (dryRun || !hasData(this.#data)) return;
+    this.#databases = await takeDumps({ plan: this.#data, port: crew.dumpPort, emit, signal: AbortSignal.any([signal, this.#storing.signal]) });
+    this.#clock.end("databases dumped");
   }
 
   #startCrew(): Crew {
@@ -151,6 +182,7 @@ class BackupRun {
         reusableVolumes: reusable.volumes,
         reusableCatalogs: reusable.catalogs,
         dryRun: this.#order.dryRun,
+        hasDumps: hasData(this.#data),
       },
       recipients: recipients.volume,
       packer: { recipientSet: 0, compressionLevel: config.compressionLevel, spoolDir },
@@ -193,9 +225,11 @@ class BackupRun {
       report,
       flags,
       usual: nextUsual(this.#ground.base?.usual ?? null, report.counts, report.sources, flags, this.#order.acceptChanges),
+      profile: this.#profile.taken(),
       startedAtMs: this.#startedAtMs,
       sources: sourcesOf(this.#ground.setup).map(({ path }) => path.toWellFormed()),
       type: isInterrupted ? "checkpoint" : "manifest",
+      databases: this.#databases,
       emit: this.#order.emit,
       signal: this.#storing.signal,
     };
@@ -232,7 +266,12 @@ class BackupRun {
     return judge(counts, setup.loaded.config.safety, base === null ? null : { entries: base.manifest.header.totals.entries, usual: base.usual });
   }
 
-  #report(report: ScanReport, flags: Flag[], manifest: Manifest | null, complete: readonly Region[], bytesStored: number): BackupReport {
+  #dumps(): BackupReport["dumps"] {
+    const planned = this.#data.sources.flatMap(({ dumps }) => dumps.map(({ path, name }) => ({ path, name, bytes: null })));
+    return this.#order.dryRun ? planned : this.#databases.flatMap(({ dumps }) => dumps.map(({ path, name, bytes }) => ({ path, name, bytes })));
+  }
+
+  async #report(report: ScanReport, flags: Flag[], manifest: Manifest | null, complete: readonly Region[], bytesStored: number): Promise<BackupReport> {
     const { config } = this.#ground.setup.loaded;
     const isComplete = report.problemsTotal === 0;
     const sourceStatus = isComplete ? EXIT.done : EXIT.partial;
@@ -245,12 +284,14 @@ class BackupRun {
       bytesStored,
       archiveBytes: manifest?.header.totals.storedBytes ?? 0,
       regions: Object.fromEntries(config.regions.map(({ name }) => [name, names.has(name) ? "complete" : "behind"])),
+      dumps: this.#dumps(),
       problems: report.problems,
       problemsTotal: report.problemsTotal,
       skippedMounts: report.skippedMounts,
       notKept: report.notKept,
       notKeptTotal: report.notKeptTotal,
       notes: report.notes,
+      uncovered: (await this.#profile.taken())?.uncovered ?? [],
       receipt: manifest === null ? null : `${config.host} ${manifest.header.id} ${manifest.header.sequence} ${manifest.sha256}`,
       durationMs: Date.now() - this.#startedAtMs,
       exitStatus: exitStatusOf(manifest === null ? sourceStatus : archiveStatus(complete.length, config.regions.length, config.copies, isComplete), flags),
@@ -277,10 +318,39 @@ function interrupted(checkpoint?: string): ColdkeepError {
   return new ColdkeepError("E_INTERRUPTED", `interrupted; ${kept}`, { hint: "Run again: content already stored is not sent again." });
 }
 
+/** The run and all it stands on, once this host is its own. */
+async function runLocked(order: WatchedOrder, setup: HostSetup, startedAtMs: number): Promise<BackupReport> {
+  const { config } = setup.loaded;
+  const { spool } = statePaths(config.state);
+  let state: RunState | undefined;
+  let ground: Ground | undefined;
+  const profile = new ProfileTaker(setup.loaded, order.emit);
+  let scouts: Scouts | undefined;
+  const clock = new StageClock(order.emit);
+  try {
+    const data = await planData(config, spool, order.signal);
+    if (hasData(data)) clock.end("asked the databases");
+    scouts = new Scouts(walkSetup(setup, data));
+    state = new RunState(config.state);
+    ground = await findGround(order, setup, state);
+    clock.end("looked at the regions");
+    return await new BackupRun({ order, ground, scouts, profile, data, clock, startedAtMs }).run();
+  } finally {
+    await Promise.all([scouts?.terminate(), profile.end()]);
+    state?.close();
+    if (ground !== undefined) closeRegions(ground.regions);
+    rmSync(spool, { recursive: true, force: true });
+  }
+}
+
+function hooksOf({ loaded: { config }, dryRun, emit, signal }: BackupOrder): HookOrder {
+  return { hooks: dryRun ? [] : config.hooks, moment: "backup", facts: { COLDKEEP_HOST: config.host }, warn: (message) => emit({ kind: "warning", message }), signal };
+}
+
 /**
- * Makes one archive (or with `dryRun` none). Throws E_LOCKED when another run holds the host (E_STALLED when that one hangs),
- * E_REFUSED, E_CLONE, E_SIGNER before anything is written, E_REGION when no region could take it, E_INTERRUPTED when the
- * signal was given.
+ * Makes one archive (or with `dryRun` none), with the hooks around it. Throws E_LOCKED when another run holds the host (E_STALLED
+ * when that one hangs), E_REFUSED, E_CLONE, E_SIGNER before anything is written, E_REGION when no region could take it, E_DISK for
+ * a hook or a dump that failed and must not, E_INTERRUPTED when the signal was given.
  */
 export async function runBackup(given: BackupOrder): Promise<BackupReport> {
   const startedAtMs = Date.now();
@@ -288,21 +358,13 @@ export async function runBackup(given: BackupOrder): Promise<BackupReport> {
   const { state: stateDir, regions: configured } = given.loaded.config;
   const setup = await readSafeSetup(given);
   const lock = HostLock.take(stateDir, stalledAfterMs(configured.map(({ retryMs }) => retryMs)));
-  const order = watched(given, lock);
-  let state: RunState | undefined;
-  let ground: Ground | undefined;
-  const scouts = new Scouts({ sources: sourcesOf(setup), excludedDirs: ownDirectories(setup) });
-  const clock = new StageClock(order.emit);
   try {
-    state = new RunState(stateDir);
-    ground = await findGround(order, setup, state);
-    clock.end("looked at the regions");
-    return await new BackupRun(order, ground, scouts, clock, startedAtMs).run();
+    return await withHooks(
+      hooksOf(given),
+      () => runLocked(watched(given, lock), setup, startedAtMs),
+      ({ archive, status }) => ({ COLDKEEP_OUTCOME: status === "complete" ? "done" : "partial", COLDKEEP_ARCHIVE: archive ?? "" }),
+    );
   } finally {
-    await scouts.terminate();
-    state?.close();
-    if (ground !== undefined) closeRegions(ground.regions);
-    rmSync(statePaths(stateDir).spool, { recursive: true, force: true });
     lock.release();
   }
 }

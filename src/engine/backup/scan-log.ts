@@ -69,6 +69,20 @@ export class ScanLog {
     for (const source of this.#sources) if (path !== source.path && isWithin(path, source.path)) source.now++;
   }
 
+  /** A dump that is kept. */
+  dump(path: string, bytes: number, isNew: boolean, isRewritten: boolean): void {
+    this.folder(path);
+    this.counts.sourceBytes += bytes;
+    this.fileToRead(isNew);
+    if (!isNew && isRewritten) this.rewritten();
+  }
+
+  /** A directory of the program's own. */
+  folder(path: string): void {
+    this.counts.entries++;
+    this.lastPath = path;
+  }
+
   /** An entry that the archive before holds just so. */
   keptEntry(path: string, stat: Stat): void {
     this.entry(path, stat);

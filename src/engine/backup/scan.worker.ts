@@ -2,10 +2,16 @@
 import { parentPort, type MessagePort } from "node:worker_threads";
 import { Owners } from "../../disk/owners.ts";
 import type { SegmentReference } from "../../format/catalog-root.ts";
+import { OWN_DIRECTORY } from "../../format/data-facts.ts";
+import { isWithin } from "../../format/entry-path.ts";
+import { comparePaths } from "../../format/path-order.ts";
 import { CatalogCache } from "../../state/catalog-cache.ts";
 import { toPortableError } from "../portable-error.ts";
+import { CatalogLines } from "./catalog-lines.ts";
 import { ContentBook } from "./content-book.ts";
-import type { MainToScan, PackerToScan, ScanSetup, ScanToMain, SealRequest, WalkToScan } from "./messages.ts";
+import { DumpsUnderWay } from "./dumps-under-way.ts";
+import type { MainToScan, PackResult, PackerToScan, ScanSetup, ScanToMain, SealRequest, WalkToScan } from "./messages.ts";
+import type { CatalogLineText } from "./pending-file.ts";
 import { PreviousCatalog } from "./previous-catalog.ts";
 import { ScanLog } from "./scan-log.ts";
 import { Scanner } from "./scanner.ts";
@@ -25,6 +31,15 @@ function storedSegments({ previous, reusableCatalogs }: ScanSetup): Map<string, 
   return new Map((previous?.segments ?? []).filter((s) => usable.has(s.object)).map((s) => [s.sha256, s]));
 }
 
+/** Segments of the previous archive in which the program's own entries may lie. */
+function ownSegments(segments: readonly SegmentReference[]): SegmentReference[] {
+  return segments.filter(({ first }, index) => {
+    const next = segments[index + 1]?.first;
+    const beginsBehind = !isWithin(first, OWN_DIRECTORY) && comparePaths(first, OWN_DIRECTORY) > 0;
+    return !beginsBehind && (next === undefined || comparePaths(next, OWN_DIRECTORY) >= 0);
+  });
+}
+
 class ScanThread {
   readonly #setup: ScanSetup;
   readonly #main: MessagePort;
@@ -32,9 +47,11 @@ class ScanThread {
   readonly #book: ContentBook;
   readonly #dispatch: TaskDispatch | null;
   readonly #log: ScanLog;
-  readonly #segments: SegmentWriter;
+  readonly #lines: CatalogLines;
   readonly #walk: WalkFeed;
   readonly #scanner: Scanner;
+  /** Null where none come. */
+  readonly #dumps: DumpsUnderWay | null;
   #isScheduled = false;
   #isStopped = false;
   /** Whether the packers were told to hand out what they hold, and nothing has moved since. */
@@ -51,7 +68,8 @@ class ScanThread {
     this.#book = new ContentBook(setup.stateDir, setup.filter, setup.reusableVolumes);
     this.#dispatch = setup.dryRun ? null : new TaskDispatch(setup.packerPorts, (packer) => this.#tell({ kind: "packing", packer }));
     this.#log = new ScanLog(sources, setup.usualSources ?? [], (problem) => this.#tell({ kind: "problem", problem }));
-    this.#segments = new SegmentWriter(this.#cache, storedSegments(setup));
+    const stored = storedSegments(setup);
+    this.#lines = new CatalogLines(new SegmentWriter(this.#cache, stored), setup.hasDumps ? new SegmentWriter(this.#cache, stored) : null);
     this.#walk = new WalkFeed(setup.walkPort);
     this.#scanner = new Scanner({
       walk: this.#walk,
@@ -62,9 +80,19 @@ class ScanThread {
       owners: new Owners(),
       book: this.#book,
       dispatch: this.#dispatch,
-      segments: this.#segments,
+      segments: this.#lines,
       log: this.#log,
     });
+    this.#dumps = setup.hasDumps && this.#dispatch !== null ? this.#expectDumps(this.#dispatch) : null;
+  }
+
+  #expectDumps(dispatch: TaskDispatch): DumpsUnderWay {
+    const write = (line: CatalogLineText): void => {
+      this.#lines.addOwn(line);
+      this.#log.lineWritten(line.at === undefined);
+    };
+    const previous = this.#setup.previous === null ? null : new PreviousCatalog(ownSegments(this.#setup.previous.segments), this.#cache);
+    return new DumpsUnderWay({ book: this.#book, dispatch, log: this.#log, previous, write });
   }
 
   start(): void {
@@ -114,7 +142,7 @@ class ScanThread {
 
   /** Nothing is under way: ends the packers when all is there, else has them hand out what they still hold. */
   #settle(dispatch: TaskDispatch): void {
-    const isDone = this.#scanner.isComplete || this.#isStopped;
+    const isDone = (this.#scanner.isComplete && this.#dumps?.isDone !== false) || this.#isStopped;
     if (isDone && !this.#isFinishing) {
       this.#isFinishing = true;
       if (dispatch.packersStarted > 0) dispatch.broadcast({ kind: "finish" });
@@ -149,8 +177,10 @@ class ScanThread {
   #fromPacker(index: number, message: PackerToScan): void {
     switch (message.kind) {
       case "results":
-        this.#scanner.take(message.results);
+        this.#takeResults(message.results);
         break;
+      case "spent":
+        return this.#main.postMessage(message satisfies ScanToMain, [message.buffer]);
       case "pieces":
         return this.#book.note(message.volume, Buffer.from(message.records.buffer, message.records.byteOffset, message.records.byteLength));
       case "ready":
@@ -164,12 +194,20 @@ class ScanThread {
     this.#schedule();
   }
 
+  #takeResults(results: readonly PackResult[]): void {
+    for (const result of results) if (result.kind === "bytes") this.#dumps?.packed(result);
+    this.#scanner.take(results.filter((result) => result.kind !== "bytes"));
+  }
+
   #fromMain(message: MainToScan): void {
     switch (message.kind) {
       case "start":
         return;
       case "confirmed":
         return this.#book.confirm(message.volume);
+      case "dump":
+        this.#dumps?.take(message.message);
+        return this.#schedule();
       case "stop":
         this.#isStopped = true;
         this.#scanner.stop();
@@ -187,15 +225,14 @@ class ScanThread {
   }
 
   #seal(request: SealRequest): void {
-    this.#segments.seal();
-    const { segments } = this.#segments;
+    const segments = this.#lines.seal();
     const facts = { entries: this.#log.entriesWritten, problems: this.#log.problems };
     const sealed = sealCatalog(request, segments, facts, this.#cache);
     const catalogs = new Set(segments.map((segment) => segment.object)).add(request.catalogId);
     const totals = { entries: this.#log.entriesWritten, sourceBytes: this.#log.counts.sourceBytes };
     this.#tell({
       kind: "sealed",
-      catalog: { ...sealed, totals, path: request.spoolPath, volumes: [...this.#scanner.volumes], catalogs: [...catalogs], segments },
+      catalog: { ...sealed, totals, path: request.spoolPath, volumes: [...new Set([...this.#scanner.volumes, ...(this.#dumps?.volumes ?? [])])], catalogs: [...catalogs], segments },
     });
   }
 }

@@ -5,21 +5,20 @@
 import type { Owners } from "../../disk/owners.ts";
 import { lstatText, type Stat } from "../../disk/stat.ts";
 import type { WalkItem } from "../../disk/walk.ts";
-import { encodeContinuation, encodeHead, encodeTail, isContinuation, type Entry } from "../../format/entry.ts";
-import { parseCatalogLine } from "../../format/entry-parse.ts";
+import { encodeHead, encodeTail, type Entry } from "../../format/entry.ts";
 import { keptContent, volumesNamed } from "../../format/kept-line.ts";
 import { comparePaths } from "../../format/path-order.ts";
 import { isSettled, isUnchanged } from "../../policy/change.ts";
+import type { CatalogLines } from "./catalog-lines.ts";
 import type { ContentBook } from "./content-book.ts";
 import { EntryLines, keepingFault } from "./entry-lines.ts";
 import { volumesOf } from "./extents.ts";
-import { FilesUnderWay } from "./files-under-way.ts";
+import { type FilePackResult, FilesUnderWay } from "./files-under-way.ts";
 import { LineQueue, type StoredLine } from "./line-queue.ts";
-import type { PackResult } from "./messages.ts";
 import { PendingFile, type CatalogLineText } from "./pending-file.ts";
 import type { PreviousCatalog } from "./previous-catalog.ts";
+import { reusableSpan } from "./reusable-span.ts";
 import type { ScanLog } from "./scan-log.ts";
-import type { SegmentWriter } from "./segment-writer.ts";
 import type { TaskDispatch } from "./task-dispatch.ts";
 import type { WalkFeed } from "./walk-feed.ts";
 
@@ -36,7 +35,7 @@ export type ScannerParts = {
   owners: Owners;
   book: ContentBook;
   dispatch: TaskDispatch | null;
-  segments: SegmentWriter;
+  segments: CatalogLines;
   log: ScanLog;
 };
 
@@ -114,7 +113,7 @@ export class Scanner {
     this.#queue.drain();
   }
 
-  take(results: readonly PackResult[]): void {
+  take(results: readonly FilePackResult[]): void {
     for (const result of results) this.#underWay.take(result);
     this.#queue.drain();
   }
@@ -249,14 +248,7 @@ export class Scanner {
 
   /** The continuation lines whose content may be named again, in part where some of their volumes are gone. */
   #reusable(spans: ReadonlyMap<number, string>): Map<number, string> {
-    return new Map([...spans].map(([at, raw]) => [at, this.#areReusable(volumesNamed(raw)) ? raw : this.#reusablePart(raw)]));
-  }
-
-  #reusablePart(raw: string): string {
-    const line = parseCatalogLine(raw);
-    if (!isContinuation(line)) return raw;
-    const extents = line.extents.filter((extent) => "volume" in extent && this.#parts.book.isReusable(extent.volume));
-    return encodeContinuation({ ...line, extents });
+    return new Map([...spans].map(([at, raw]) => [at, reusableSpan(raw, this.#parts.book)]));
   }
 
   #link(path: string, stat: Stat, key: string): void {

@@ -38,8 +38,6 @@ export function sealCatalog(
     entries: facts.entries,
     segments: segments.length,
     problems: facts.problems,
-    databases: [],
-    profile: {},
   };
   const text = encodeCatalogRoot({ head, segments });
   const [offset, length] = writer.append(compressFrame(text, ROOT_LEVEL));

@@ -1,7 +1,7 @@
 /** Hands tasks to packers in batches, so that neighbouring files end up near each other and no packer starves. */
 import type { MessagePort } from "node:worker_threads";
 import { MIB } from "../../units.ts";
-import type { PackTask, ScanToPacker } from "./messages.ts";
+import type { BytesTask, FileTask, PackTask, ScanToPacker } from "./messages.ts";
 
 const BATCH_FILES = 256;
 const BATCH_BYTES = 4 * MIB;
@@ -22,6 +22,8 @@ export class TaskDispatch {
   #batchBytes = 0;
   /** Batches, and files in spans whose tasks are made when their turn comes. */
   #queue: (PackTask[] | Feed)[] = [];
+  /** Spans of dumps, before all else: a database waits for them, and has few. */
+  #urgent: BytesTask[] = [];
 
   /** `start` is called for each packer when there is work for it: most nights have none, and many have enough for one. */
   constructor(ports: readonly MessagePort[], start: (index: number) => void) {
@@ -41,12 +43,22 @@ export class TaskDispatch {
 
   /** Whether every task handed over has been worked off. */
   get isIdle(): boolean {
-    return this.#queue.length === 0 && this.#batch.length === 0 && this.#packers.every((packer) => packer.outstanding === 0);
+    return this.#waiting === 0 && this.#batch.length === 0 && this.#packers.every((packer) => packer.outstanding === 0);
   }
 
-  add(task: PackTask): void {
+  get #waiting(): number {
+    return this.#queue.length + this.#urgent.length;
+  }
+
+  /** Adds a span of a dump, ahead of all files. */
+  addUrgent(task: BytesTask): void {
+    this.#urgent.push(task);
+    this.#send();
+  }
+
+  add(task: FileTask): void {
     this.#batch.push(task);
-    this.#batchBytes += task.kind === "span" ? task.length : task.size;
+    this.#batchBytes += task.size;
     if (this.#batch.length >= BATCH_FILES || this.#batchBytes >= BATCH_BYTES) this.closeBatch();
   }
 
@@ -68,7 +80,7 @@ export class TaskDispatch {
 
   /** Sends off what there is when no packer has anything to do. */
   feedIdle(): void {
-    if (this.#queue.length === 0 && this.#packers.every((packer) => packer.outstanding === 0)) this.closeBatch();
+    if (this.#waiting === 0 && this.#packers.every((packer) => packer.outstanding === 0)) this.closeBatch();
   }
 
   #enqueue(work: PackTask[] | Feed): void {
@@ -87,6 +99,7 @@ export class TaskDispatch {
   abandon(): number[] {
     const dropped = [...this.#queue, this.#batch].flatMap((work) => (Array.isArray(work) ? work.map(({ number }) => number) : [work.number]));
     this.#queue = [];
+    this.#urgent = [];
     this.#batch = [];
     this.#batchBytes = 0;
     return dropped;
@@ -106,7 +119,8 @@ export class TaskDispatch {
       const batch = packer && this.#nextBatch();
       if (packer === undefined || batch === undefined) return;
       packer.outstanding++;
-      packer.port.postMessage({ kind: "tasks", tasks: batch } satisfies ScanToPacker);
+      const buffers = batch.flatMap((task) => (task.kind === "bytes" ? [task.buffer] : []));
+      packer.port.postMessage({ kind: "tasks", tasks: batch } satisfies ScanToPacker, buffers);
     }
   }
 
@@ -116,13 +130,15 @@ export class TaskDispatch {
     const least = started.toSorted((a, b) => a.outstanding - b.outstanding)[0];
     if (least !== undefined && least.outstanding < BATCHES_AHEAD) return least;
     const next = this.#packers.find(({ isStarted }) => !isStarted);
-    if (next === undefined || this.#queue.length < (least === undefined ? 1 : BATCHES_A_START)) return undefined;
+    if (next === undefined || this.#waiting < (least === undefined || this.#urgent.length > 0 ? 1 : BATCHES_A_START)) return undefined;
     next.isStarted = true;
     this.#start(this.#packers.indexOf(next));
     return next;
   }
 
   #nextBatch(): PackTask[] | undefined {
+    const urgent = this.#urgent.shift();
+    if (urgent !== undefined) return [urgent];
     const [work] = this.#queue;
     if (work === undefined) return undefined;
     if (Array.isArray(work)) {

@@ -13,17 +13,17 @@ const BATCH_ITEMS = 512;
 /** Batches the scan has not taken yet: some 10 MiB. */
 const BATCHES_AHEAD = 64;
 
-/** Excludes of the innermost source a path lies in. */
-function skipper(sources: readonly SourceSpec[]): (path: string, isDirectory: boolean) => boolean {
+/** Excludes of the innermost source a path lies in, and what is left out of all. */
+function skipper(sources: readonly SourceSpec[], leftOut: ReadonlySet<string>): (path: string, isDirectory: boolean) => boolean {
   const compiled = sources
     .map((source) => ({ path: source.path, decide: compileExcludes(source.exclude, source.path) }))
     .toSorted((a, b) => b.path.length - a.path.length);
-  return (path, isDirectory) => compiled.find((source) => isWithin(path, source.path))?.decide(path, isDirectory).excluded ?? false;
+  return (path, isDirectory) => leftOut.has(path) || (compiled.find((source) => isWithin(path, source.path))?.decide(path, isDirectory).excluded ?? false);
 }
 
-function startWalk({ sources, excludedDirs }: WalkSetup): Iterator<WalkItem> {
+function startWalk({ sources, excludedDirs, leftOut }: WalkSetup): Iterator<WalkItem> {
   const paths = sources.map(({ path }) => path);
-  return walk({ sources: paths, skip: skipper(asWalked(sources)), mounts: readMounts(), excludedDirs });
+  return walk({ sources: paths, skip: skipper(asWalked(sources), new Set(leftOut)), mounts: readMounts(), excludedDirs });
 }
 
 /** The next items; fewer than a batch at the end of the walk. */

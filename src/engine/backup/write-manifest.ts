@@ -6,8 +6,10 @@ import { sealHeader } from "../../codec/age-header.ts";
 import { formatPublicKey, signedObject } from "../../codec/signer.ts";
 import { sha256Hex } from "../../codec/digest.ts";
 import { ColdkeepError } from "../../errors.ts";
+import type { DataFact } from "../../format/data-facts.ts";
 import { ID_RANDOM_BYTES, idTimeMs, makeId } from "../../format/id.ts";
 import { encodeManifestHeader, encodeObjectList, RECIPIENT_SETS_MAX, type ListedObject, type ManifestHeader } from "../../format/manifest.ts";
+import { type Profile, withEarlierPeak } from "../../format/profile.ts";
 import type { Usual } from "../../format/usual.ts";
 import { FORMAT_VERSION } from "../../format/vault-marker.ts";
 import { agreedTimeMs } from "../../policy/clock.ts";
@@ -38,8 +40,11 @@ export type Sealing = {
   /** What is unusual about this archive, and what is usual from it on. */
   flags: readonly Flag[];
   usual: Usual;
+  profile: Promise<Profile | null>;
   startedAtMs: number;
   sources: string[];
+  /** What is known of the dumps. */
+  databases: DataFact[];
   type: "manifest" | "checkpoint";
   emit: Emit;
   signal: AbortSignal;
@@ -67,7 +72,9 @@ export async function sealArchive(sealing: Sealing): Promise<Sealed> {
   const id = await nextId(ground, signal);
   const catalogId = makeId(Date.now(), randomBytes(ID_RANDOM_BYTES));
   const spoolPath = join(ground.spoolDir, `${catalogId}.catalog`);
-  const head = { vault: config.vault, host: config.host, id, sources, run: runFacts(sealing) };
+  const taken = await sealing.profile;
+  const profile = taken === null ? {} : withEarlierPeak(taken, ground.base?.profile ?? null);
+  const head = { vault: config.vault, host: config.host, id, sources, run: runFacts(sealing), databases: sealing.databases, profile };
   const catalog = await crew.seal({ kind: "seal", catalogId, head, sealed: await sealHeader(ground.recipients.catalog), recipientSet: 0, spoolPath });
   const body = { path: spoolPath, sizeBytes: catalog.object.sizeBytes };
   await fanOut.put(catalog.object, body, (region) => noteStored(ground.state, region, catalogId));

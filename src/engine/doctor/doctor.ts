@@ -1,11 +1,13 @@
 /** Looks at everything a nightly run depends on, without making one. */
 import type { LoadedConfig } from "../../config/load.ts";
-import { formatLocalTime } from "../../units.ts";
+import { formatLocalTime, formatSize } from "../../units.ts";
 import type { Emit } from "../events.ts";
 import { readHostSetup, regionSpecs } from "../host-setup.ts";
+import { profileHere } from "../machine-profile.ts";
 import { nextBackup } from "../next-run.ts";
 import { closeRegions, openRegions, type Region, type RegionSpec } from "../region.ts";
 import { type Check, checkedBy, ok, warn } from "./check.ts";
+import { checkData } from "./data-checks.ts";
 import { checkHost } from "./host-checks.ts";
 import { checkRegion, type RegionChecks } from "./region-checks.ts";
 
@@ -47,6 +49,17 @@ function checkSchedule(loaded: LoadedConfig, program: readonly string[], nowMs: 
   });
 }
 
+/** Whether there is data on this machine that nobody archives. */
+function checkCoverage(loaded: LoadedConfig, nowMs: number, signal: AbortSignal): Promise<Check> {
+  return checkedBy("uncovered data", async () => {
+    const { uncovered } = await profileHere(loaded, nowMs, signal);
+    const [largest] = uncovered;
+    if (largest === undefined) return ok("uncovered data", "no large directory and no file of a service was found outside of the sources");
+    const more = uncovered.length === 1 ? "" : `, and ${uncovered.length - 1} more`;
+    return warn("uncovered data", `no source covers ${largest.path} (${formatSize(largest.bytes)})${more}`, "See `coldkeep profile`: add what matters to `sources`, and name the rest in `machine.ignoreUncovered`.");
+  });
+}
+
 /** Throws E_CONFIG and E_REFUSED where the host's own keys cannot be read, E_INTERRUPTED. */
 export async function examine({ loaded, env, uid, program, nowMs, emit, signal }: DoctorOrder): Promise<Check[]> {
   const { config } = loaded;
@@ -58,5 +71,5 @@ export async function examine({ loaded, env, uid, program, nowMs, emit, signal }
   const about = { vault: config.vault, host: config.host, signers: setup.trust.signers, writer: setup.keys.writer, signal };
   const perRegion = await Promise.all(specs.map((spec) => examineRegion(spec, about, emit)));
   signal.throwIfAborted();
-  return [configuration, ...(await checkHost(setup, env, uid)), await checkSchedule(loaded, program, nowMs), ...perRegion.flat()];
+  return [configuration, ...(await checkHost(setup, env, uid)), ...(await checkData(config, signal)), await checkSchedule(loaded, program, nowMs), await checkCoverage(loaded, nowMs, signal), ...perRegion.flat()];
 }

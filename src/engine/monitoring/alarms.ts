@@ -1,4 +1,5 @@
 /** The services that are told of runs: where they are, and telling them. Whatever goes wrong here is a warning. */
+import { readHeaderFile } from "../../config/header-file.ts";
 import { readPrivateFile } from "../../config/private-file.ts";
 import type { NotifyTarget } from "../../config/watch-schema.ts";
 import { ColdkeepError, messageOf } from "../../errors.ts";
@@ -61,7 +62,7 @@ function nameOf({ kind, address }: NotifyTarget, index: number): string {
 function destinationOf(target: NotifyTarget, secrets: Secrets): Destination {
   const url = addressOf(target);
   secrets.learnAddress(url);
-  const headers = target.kind === "webhook" && target.headersFile !== null ? readHeaders(target.headersFile) : {};
+  const headers = target.kind === "webhook" && target.headersFile !== null ? readHeaderFile(target.headersFile) : {};
   for (const [name, value] of Object.entries(headers)) secrets.learnHeader(name, value);
   return { target, url, headers };
 }
@@ -72,18 +73,6 @@ function addressOf({ address }: NotifyTarget): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url?.protocol === "https:" || url?.protocol === "http:") return text;
   throw new ColdkeepError("E_CONFIG", `${address.urlFile} does not hold the address of a service`);
-}
-
-/** Throws E_CONFIG, whose message repeats no value. */
-function readHeaders(path: string): Record<string, string> {
-  const headers: Record<string, string> = {};
-  for (const [index, line] of readOwn(path).split(/\r?\n/).entries()) {
-    if (line.trim() === "" || line.startsWith("#")) continue;
-    const [, name, value] = /^([A-Za-z0-9!#$%&'*+.^_`|~-]+):[ \t]*([\x20-\x7e]+?)[ \t]*$/.exec(line) ?? [];
-    if (name === undefined || value === undefined) throw new ColdkeepError("E_CONFIG", `${path}:${index + 1} is not a header like "Name: value"`);
-    headers[name.toLowerCase()] = value;
-  }
-  return headers;
 }
 
 function readOwn(path: string): string {

@@ -8,7 +8,7 @@ function seconds(time: string): number {
 }
 
 /** For Prometheus: to be scraped, or written where a collector finds it. */
-export function formatStatusMetrics({ host, archives, newestGood, findings, retired, keyCheckedAt, local }: HostStatus, { rpoMs, rtoMs }: Objectives, vault: string): string {
+export function formatStatusMetrics({ host, archives, newestGood, findings, retired, keyCheckedAt, lastDrill, local }: HostStatus, { rpoMs, rtoMs }: Objectives, vault: string): string {
   const out = new Exposition({ host, vault });
   const good = archives.find(({ id }) => id === newestGood);
   const [newest] = archives;
@@ -24,6 +24,8 @@ export function formatStatusMetrics({ host, archives, newestGood, findings, reti
   out.gauge("source_bytes", "Length of what the newest archive holds.", sum(newest?.sourceBytes));
   out.gauge("verified_timestamp_seconds", "When a verification on this host last found everything sound.", Object.entries(local.verified).map(([level, ms]) => ({ labels: { level }, value: ms / 1000 })));
   out.gauge("key_checked_timestamp_seconds", "When somebody last proved that the key opens an archive.", sum(keyCheckedAt === null ? undefined : seconds(keyCheckedAt)));
+  out.gauge("drill_timestamp_seconds", "When the last recorded drill of files or more was held.", lastDrill === null ? [] : [{ labels: { depth: lastDrill.depth, result: lastDrill.result }, value: seconds(lastDrill.at) }]);
+  out.gauge("rto_measured_seconds", "How long the rebuild in the last recorded drill took.", sum(lastDrill?.rtoMs === null || lastDrill === null ? undefined : lastDrill.rtoMs / 1000));
   out.gauge("lock_end_timestamp_seconds", "When the first lock of what the newest archive needs ends, as far as this host remembers; 0 where one is missing.", local.locks.flatMap(({ region, firstEndMs }) => (firstEndMs === null ? [] : [{ labels: { region }, value: firstEndMs / 1000 }])));
   out.gauge("rpo_target_seconds", "How old the newest archive may be.", sum(rpoMs / 1000));
   out.gauge("rto_target_seconds", "How long a rebuild may take.", sum(rtoMs === null ? undefined : rtoMs / 1000));

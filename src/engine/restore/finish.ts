@@ -17,7 +17,7 @@ export type Finishing = {
 
 /** Returns the paths that are lost in the end: with the files, the links to them. */
 export function finishRestore({ unpacker, planDir, archiveId, lost, clean }: Finishing): Set<string> {
-  const { target, partials, owners } = unpacker;
+  const { target, partials, ownership } = unpacker;
   partials.closeAll();
   for (const line of streamList(planDir, LISTS.large)) {
     const entry = parseEntryLine(line);
@@ -27,7 +27,7 @@ export function finishRestore({ unpacker, planDir, archiveId, lost, clean }: Fin
   linkAll(unpacker, planDir, LISTS.links, lost);
   for (const line of streamList(planDir, LISTS.symlinks)) {
     const entry = parseEntryLine(line);
-    target.makeSymlink(entry.path, entry.target ?? "", metaOf(entry, owners));
+    target.makeSymlink(entry.path, entry.target ?? "", metaOf(entry, ownership));
   }
   linkAll(unpacker, planDir, LISTS.symlinkLinks, lost);
   const archived = new Set([...streamList(planDir, LISTS.lookalikes)].map((line) => parseEntryLine(line).path));
@@ -35,7 +35,7 @@ export function finishRestore({ unpacker, planDir, archiveId, lost, clean }: Fin
     const entry = parseEntryLine(line);
     target.makeDirectory(entry.path);
     if (clean) target.removeLeftovers(entry.path, (name) => archived.has(entry.path === "/" ? `/${name}` : `${entry.path}/${name}`));
-    target.applyDirectoryMeta(entry.path, metaOf(entry, owners));
+    target.applyDirectoryMeta(entry.path, metaOf(entry, ownership));
   }
   return lost;
 }
@@ -50,10 +50,10 @@ function linkAll(unpacker: Unpacker, planDir: string, list: string, lost: Set<st
 }
 
 /** A large file is made even when none of its chunks had to be written: it may be one hole. */
-function finishLarge({ target, partials, owners }: Unpacker, entry: Entry, archiveId: string): void {
+function finishLarge({ target, partials, ownership }: Unpacker, entry: Entry, archiveId: string): void {
   partials.ensure(entry.path, entry.size);
   partials.closeAll();
-  target.finishPartial(entry.path, archiveId, metaOf(entry, owners));
+  target.finishPartial(entry.path, archiveId, metaOf(entry, ownership));
 }
 
 /** The first name may be missing: of a FIFO or device this process may not make. */

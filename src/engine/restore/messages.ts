@@ -11,9 +11,11 @@
  *   main ─ unavailable ───────▶ unpack worker   needs smaller ranges, of which some may be right somewhere; else files are lost
  *   main ─ finish ────────────▶ unpack worker   large files, hard links, symbolic links, directories
  */
+import type { AsideOrder } from "../../disk/aside.ts";
 import type { Loss } from "../../disk/losses.ts";
 import type { SegmentReference } from "../../format/catalog-root.ts";
 import type { ListedObject } from "../../format/manifest.ts";
+import type { IdMap } from "../../format/posix-acl.ts";
 import type { PortableError } from "../portable-error.ts";
 
 /** Files of a plan that are no work on a volume, in the journal folder. */
@@ -31,11 +33,20 @@ export const LISTS = {
 /** A link that takes the place of its group's first name, which is not wanted itself. */
 export type Adoption = { first: string; link: string };
 
+/** What is not restored, of all that is wanted. */
+export type LeaveOut = {
+  /** As `compileExcludes` takes them. */
+  patterns: string[];
+  /** Also files that installed packages brought and that are no configuration. */
+  packaged: boolean;
+};
+
 export type PlanSetup = {
   catalogDir: string;
   segments: SegmentReference[];
   /** Entry paths wanted, with all below them; empty: everything. */
   paths: string[];
+  leaveOut?: LeaveOut | undefined;
   adoptions: Adoption[];
   planDir: string;
 };
@@ -69,6 +80,10 @@ export type UnpackSetup = {
   numericOwner: boolean;
   /** Entries may lie there already: of an earlier try, or to be overwritten. */
   merge: boolean;
+  /** Where what is overwritten goes. Default: it is gone. */
+  aside?: AsideOrder | undefined;
+  /** What numbers in ACLs are on this machine. */
+  aclIds?: IdMap | undefined;
 };
 
 /** Bytes of the stored object, from its start. */

@@ -9,7 +9,7 @@ import type { Manifest } from "../manifests.ts";
 import { fromPortableError } from "../portable-error.ts";
 import { startWorker } from "../start-worker.ts";
 import type { RestoreJournal } from "./journal.ts";
-import type { Adoption, PlanSetup, PlanToMain, RestorePlan } from "./messages.ts";
+import type { Adoption, LeaveOut, PlanSetup, PlanToMain, RestorePlan } from "./messages.ts";
 import { Planner } from "./planner.ts";
 
 const NAMED_MAX = 5;
@@ -24,6 +24,7 @@ export type PlanOrder = {
   segments: readonly SegmentReference[];
   /** Entry paths; empty: everything. */
   paths: string[];
+  leaveOut?: LeaveOut | undefined;
   journal: RestoreJournal;
   signal: AbortSignal;
 };
@@ -44,7 +45,7 @@ export async function planRestore(order: PlanOrder): Promise<{ plan: RestorePlan
     journal.clearPlan();
     return runPlanner(order, segments, first.orphans);
   });
-  return { plan, objects: checkObjects(manifest, catalog, plan, paths.length === 0) };
+  return { plan, objects: checkObjects(manifest, catalog, plan, paths.length === 0 && order.leaveOut === undefined) };
 }
 
 /** Says which archive it is that is malformed. */
@@ -60,8 +61,8 @@ async function named<T>(id: string, act: () => Promise<T>): Promise<T> {
   }
 }
 
-function runPlanner({ catalogDir, paths, journal, signal }: PlanOrder, segments: readonly SegmentReference[], adoptions: Adoption[]): Promise<RestorePlan> {
-  const setup: PlanSetup = { catalogDir, segments: [...segments], paths, adoptions, planDir: journal.planDir };
+function runPlanner({ catalogDir, paths, leaveOut, journal, signal }: PlanOrder, segments: readonly SegmentReference[], adoptions: Adoption[]): Promise<RestorePlan> {
+  const setup: PlanSetup = { catalogDir, segments: [...segments], paths, leaveOut, adoptions, planDir: journal.planDir };
   if (isSmallPlan(segments)) return Promise.try(() => planHere(setup));
   const { promise, resolve, reject } = Promise.withResolvers<RestorePlan>();
   const worker = startWorker(new URL("./plan.worker.ts", import.meta.url), setup);

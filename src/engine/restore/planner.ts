@@ -8,6 +8,7 @@ import { comparePaths } from "../../format/path-order.ts";
 import { MIB } from "../../units.ts";
 import { encodeFile } from "./file-line.ts";
 import { JOURNAL_PATH } from "./journal.ts";
+import { leftOut } from "./leave-out.ts";
 import { LISTS, type PlanSetup, type RestorePlan, type WorkList } from "./messages.ts";
 import { encodePiece } from "./piece-line.ts";
 import { WorkLists } from "./work-list.ts";
@@ -22,6 +23,7 @@ function fail(path: string, what: string): never {
 export class Planner {
   readonly #lists: WorkLists;
   readonly #paths: readonly string[];
+  readonly #isLeftOut: (path: string) => boolean;
   readonly #missing: Set<string>;
   /** First name → the wanted link that is made a file of its own. */
   readonly #adoptions: Map<string, string>;
@@ -38,6 +40,7 @@ export class Planner {
   constructor(setup: Omit<PlanSetup, "catalogDir" | "segments">) {
     this.#lists = new WorkLists(setup.planDir);
     this.#paths = setup.paths;
+    this.#isLeftOut = setup.leaveOut === undefined ? () => false : leftOut(setup.leaveOut);
     this.#missing = new Set(setup.paths);
     this.#adoptions = new Map(setup.adoptions.map(({ first, link }) => [first, link]));
   }
@@ -62,10 +65,10 @@ export class Planner {
 
   /** Wanted paths with all below them. */
   #isWanted(path: string): boolean {
-    if (this.#paths.length === 0) return true;
+    if (this.#paths.length === 0) return !this.#isLeftOut(path);
     const wanted = this.#paths.find((ancestor) => isWithin(path, ancestor));
     if (wanted !== undefined && this.#missing.size > 0) for (const missing of this.#missing) if (isWithin(path, missing)) this.#missing.delete(missing);
-    return wanted !== undefined;
+    return wanted !== undefined && !this.#isLeftOut(path);
   }
 
   /** The lines of a chunked file cover it whole; fewer would come back as a hole nobody stored. */

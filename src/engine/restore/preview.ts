@@ -3,13 +3,14 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Emit } from "../events.ts";
-import type { OpenVault } from "../open-vault.ts";
+import type { FoundArchive, OpenVault } from "../open-vault.ts";
 import { bytesOf, findCold } from "./cold.ts";
 import { RestoreJournal } from "./journal.ts";
+import type { LeaveOut } from "./messages.ts";
 import { planRestore } from "./plan.ts";
 import { neededVolumes } from "./run.ts";
 
-export type PreviewOrder = { vault: OpenVault; archive: string | undefined; paths: string[]; emit: Emit; signal: AbortSignal };
+export type PreviewOrder = { vault: OpenVault; archive: string | undefined | FoundArchive; paths: string[]; leaveOut?: LeaveOut; emit: Emit; signal: AbortSignal };
 
 /** Whole volumes: what a store thaws. A restore reads parts of them. */
 type Volumes = { volumes: number; bytes: number };
@@ -28,9 +29,9 @@ export type RestorePreview = {
 };
 
 /** Throws E_NOT_FOUND, E_IDENTITY, E_FORMAT, E_DISK, StoreError, E_INTERRUPTED. */
-export async function previewRestore({ vault, archive, paths, emit, signal }: PreviewOrder): Promise<RestorePreview> {
+export async function previewRestore({ vault, archive, paths, leaveOut, emit, signal }: PreviewOrder): Promise<RestorePreview> {
   emit({ kind: "progress", text: "reading the catalog" });
-  const { seen, manifest } = await vault.archive(archive);
+  const { seen, manifest } = typeof archive === "object" ? archive : await vault.archive(archive);
   const { id, host } = seen.header;
   const catalog = await vault.catalog(seen, manifest);
   const segments = catalog.segmentsFor(paths);
@@ -38,7 +39,7 @@ export async function previewRestore({ vault, archive, paths, emit, signal }: Pr
   const scratch = mkdtempSync(join(tmpdir(), "coldkeep-plan-"));
   try {
     const journal = RestoreJournal.open(scratch, { vault: vault.trust.vault, host, archive: id, paths });
-    const { plan, objects } = await planRestore({ catalog, manifest, catalogDir: vault.cache.directory, segments, paths, journal, signal });
+    const { plan, objects } = await planRestore({ catalog, manifest, catalogDir: vault.cache.directory, segments, paths, leaveOut, journal, signal });
     const needed = neededVolumes(plan, objects, new Set());
     const { regions, blocked } = await findCold(vault.reachable, host, needed, emit, signal);
     const inRegion = Map.groupBy(blocked, ({ region }) => region.name);

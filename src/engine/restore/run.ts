@@ -9,16 +9,17 @@ import type { ListedObject } from "../../format/manifest.ts";
 import { formatSize } from "../../units.ts";
 import type { Emit } from "../events.ts";
 import type { ObjectSource } from "../object-source.ts";
-import type { OpenVault } from "../open-vault.ts";
+import type { FoundArchive, OpenVault } from "../open-vault.ts";
 import { type ColdVolumes, findCold, thawBlocked, type ThawOrder } from "./cold.ts";
 import { UnpackCrew, type UnpackTask } from "./crew.ts";
 import { JOURNAL_FOLDER, RestoreJournal } from "./journal.ts";
-import type { RestorePlan } from "./messages.ts";
+import type { LeaveOut, RestorePlan, UnpackSetup } from "./messages.ts";
 import { isSmallPlan, planRestore } from "./plan.ts";
 
 export type RestoreOrder = {
   vault: OpenVault;
-  archive: string | undefined;
+  /** An id, the start of one, `latest`; or an archive that was found already. */
+  archive: string | undefined | FoundArchive;
   /** Entry paths; empty: everything. */
   paths: string[];
   /** Absolute path of the directory under which everything lands. */
@@ -27,6 +28,8 @@ export type RestoreOrder = {
   numericOwner: boolean;
   /** What is to become of volumes that no region has readable; null: the restore ends. */
   thaw: ThawOrder | null;
+  /** For the restore of a machine into its own root. */
+  machine?: Pick<UnpackSetup, "aside" | "aclIds"> & { leaveOut: LeaveOut };
   emit: Emit;
   signal: AbortSignal;
 };
@@ -75,7 +78,7 @@ export async function runRestore(order: RestoreOrder): Promise<RestoreReport> {
 async function restoreWith(crew: UnpackCrew, order: RestoreOrder, startedAtMs: number): Promise<RestoreReport> {
   const { vault, paths, target, emit, signal } = order;
   emit({ kind: "progress", text: "reading the catalog" });
-  const { seen, manifest } = await vault.archive(order.archive);
+  const { seen, manifest } = typeof order.archive === "object" ? order.archive : await vault.archive(order.archive);
   const { id, host } = seen.header;
   const identity = { vault: vault.trust.vault, host, archive: id, paths };
   const isBegun = RestoreJournal.isBegun(target, identity);
@@ -87,7 +90,7 @@ async function restoreWith(crew: UnpackCrew, order: RestoreOrder, startedAtMs: n
   const isNew = prepareTarget(target, order.merge || isBegun, JOURNAL_FOLDER);
   const journal = RestoreJournal.open(target, identity);
   try {
-    const { plan, objects } = await planRestore({ catalog, manifest, catalogDir: vault.cache.directory, segments, paths, journal, signal });
+    const { plan, objects } = await planRestore({ catalog, manifest, catalogDir: vault.cache.directory, segments, paths, leaveOut: order.machine?.leaveOut, journal, signal });
     if (!journal.isResumed && !order.merge) checkSpace(target, plan, emit);
     const source = vault.objects(seen);
     const cold = await findCold(vault.reachable, host, neededVolumes(plan, objects, journal.done), emit, signal);
@@ -130,8 +133,8 @@ type Unpacking = {
 
 async function unpack(unpacking: Unpacking): Promise<RestoreReport> {
   const { crew, order, journal, plan, objects, seen, source } = unpacking;
-  const { target, numericOwner, merge, emit, signal, vault } = order;
-  const setup = { target, archiveId: seen.id, planDir: journal.planDir, numericOwner, merge: merge || journal.isResumed };
+  const { target, numericOwner, merge, machine, emit, signal, vault } = order;
+  const setup = { target, archiveId: seen.id, planDir: journal.planDir, numericOwner, merge: merge || journal.isResumed, aside: machine?.aside, aclIds: machine?.aclIds };
   const onListDone = ({ object, list }: UnpackTask): void => {
     if (object !== null) journal.noteDone(list);
     const { bytes, files } = crew.totals;

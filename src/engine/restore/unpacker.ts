@@ -14,7 +14,7 @@ import { parseCatalogLine } from "../../format/entry-parse.ts";
 import { isContinuation, nextChunkOffset, type Entry } from "../../format/entry.ts";
 import type { ListedObject } from "../../format/manifest.ts";
 import { fromPortableError } from "../portable-error.ts";
-import { metaOf } from "./entry-meta-of.ts";
+import { metaOf, type Ownership } from "./entry-meta-of.ts";
 import { decodeFile, type FileLine } from "./file-line.ts";
 import type { MainToUnpack, UnpackSetup, UnpackToMain } from "./messages.ts";
 import { PartialFiles } from "./partial-files.ts";
@@ -36,7 +36,7 @@ export function parseEntryLine(line: string): Entry {
 export class Unpacker {
   readonly target: RestoreTarget;
   readonly losses = new Losses();
-  readonly owners: Owners | null;
+  readonly ownership: Ownership;
   readonly partials: PartialFiles;
   readonly #setup: UnpackSetup;
   readonly #tell: (message: UnpackToMain) => void;
@@ -48,8 +48,8 @@ export class Unpacker {
   constructor(setup: UnpackSetup, tell: (message: UnpackToMain) => void) {
     this.#setup = setup;
     this.#tell = tell;
-    this.target = openTarget(setup.target, { merge: setup.merge, losses: this.losses });
-    this.owners = setup.numericOwner ? null : new Owners();
+    this.target = openTarget(setup.target, { merge: setup.merge, losses: this.losses, aside: setup.aside });
+    this.ownership = { names: setup.numericOwner ? null : new Owners(), aclIds: setup.aclIds ?? null };
     this.partials = new PartialFiles(this.target, setup.archiveId, setup.merge);
   }
 
@@ -124,7 +124,7 @@ export class Unpacker {
     if (file !== null) return this.#wantedFile(file, written);
     const entry = parseEntryLine(line);
     const { path, type, rdev = "0:0" } = entry;
-    if (type === "fifo" || type === "char" || type === "block") this.target.makeNode(path, type, rdev, metaOf(entry, this.owners));
+    if (type === "fifo" || type === "char" || type === "block") this.target.makeNode(path, type, rdev, metaOf(entry, this.ownership));
     return [];
   }
 
@@ -132,7 +132,7 @@ export class Unpacker {
     const { path, size, piece } = file;
     written.files++;
     if (piece !== null && this.#setup.merge && this.#isThere(file, piece.sha256)) return [];
-    const write = (bytes: Buffer): void => this.target.writeFile(path, bytes, metaOf(file, this.owners));
+    const write = (bytes: Buffer): void => this.target.writeFile(path, bytes, metaOf(file, this.ownership));
     if (piece !== null) return [{ path, ...piece, length: size, write }];
     write(NO_BYTES);
     return [];
@@ -151,7 +151,7 @@ export class Unpacker {
     } finally {
       closeSync(fd);
     }
-    const meta = metaOf(file, this.owners);
+    const meta = metaOf(file, this.ownership);
     if (stat.nlink === 1 && this.target.applyFileMeta(path, meta)) return true;
     // Metadata set through one name would change the others too, which may lie outside the target.
     this.target.writeFile(path, bytes, meta);

@@ -162,7 +162,7 @@ export class PruneVault {
     }
   }
 
-  async record(text: { kind: "hold"; archive: string; reason: string } | { kind: "release"; archive: string; hold: string; reason: string } | { kind: "retire"; reason: string }, host = "web1"): Promise<string> {
+  async record(text: { kind: "hold"; archive: string; reason: string } | { kind: "release"; archive: string; hold: string; reason: string } | { kind: "retire"; reason: string } | { kind: "revoke"; revoked: string; last: { id: string; sha256: string }; reason: string }, host = "web1"): Promise<string> {
     const vault = await this.open(host);
     const id = this.#id();
     const record: RecordText = { vault: VAULT, host, id, at: new Date().toISOString(), ...text };

@@ -360,3 +360,23 @@ test("the verbs' hold brings back what has expired while a region has its manife
   expect((await releaseArchive(await order("over"))).records).toHaveLength(2);
   expect(await idsNow()).not.toContain(nights[0]?.id);
 });
+
+test("what a revoked signer signed after its last good archive is void: it takes nobody's place, and goes by hand only, however old it is", async () => {
+  const vault = new PruneVault();
+  const nights = vault.nights(6);
+  const [good, evil] = [nights.slice(0, 4), nights.slice(4)];
+  const last = good.at(-1);
+  const revoked = last?.header.signer ?? "";
+  await vault.record({ kind: "revoke", revoked, last: { id: last?.id ?? "", sha256: last?.sha256 ?? "" }, reason: "stolen" });
+  vault.at(START + 100 * DAY);
+  const [first] = await vault.prune({ daily: 2 });
+  const verdicts = first?.plan.verdicts.map(({ archive, verdict }) => [archive, verdict]);
+  expect(verdicts).toEqual([...evil.map(({ id }) => [id, "void"]), ...good.slice(2).map(({ id }) => [id, "keep"]), ...good.slice(0, 2).map(({ id }) => [id, "expire"])].toSorted(([a = ""], [b = ""]) => (a < b ? 1 : -1)));
+  vault.at(START + 110 * DAY);
+  const [second] = await vault.prune({ daily: 2 });
+  expect(second).toMatchObject({ error: null, exitStatus: 0 });
+  for (const region of ["a", "b"]) {
+    expect(vault.wholeArchives(region, nights)).toEqual(idsOf([...good.slice(2), ...evil]));
+    for (const object of good[0]?.objects.slice(1) ?? []) expect(vault.keys(region)).not.toContain(objectKey("web1", object.kind, object.id));
+  }
+});
