@@ -85,7 +85,7 @@ export const START = "/etc/init.d/postgresql start >/dev/null; /etc/init.d/redis
 /** Data, once the services run. */
 export const FILL = `runuser -u postgres -- psql -q -p ${PORTS.sql} -c "create role shop login" -c "create database shop owner shop encoding 'UTF8' template template0"
 runuser -u postgres -- psql -q -p ${PORTS.sql} shop -c "set role shop; create table orders (id serial primary key, customer text not null, total numeric(10,2) not null); insert into orders (customer, total) select 'Kunde ' || n, n / 7.0 from generate_series(1, ${ORDERS}) n"
-redis-cli -p ${PORTS.redis} set visits 4711 >/dev/null`;
+redis-cli -p ${PORTS.redis} set visits 4711 >/dev/null; redis-cli -p ${PORTS.redis} save >/dev/null`;
 
 export const HEALTH = `
 health:
