@@ -118,9 +118,10 @@ test("whoever makes it may be killed at any time: the kernel ends everything ins
   await new Promise((resolve) => child.stdout?.once("data", resolve));
   // Other tests' namespaces come and go meanwhile: what is counted is what is new.
   const newOnes = (): ReturnType<typeof strangers> => strangers().filter((pid) => !before.includes(pid));
-  for (let waits = 0; newOnes().length < 3 && waits < 200; waits++) await sleep(50);
+  for (let waits = 0; newOnes().length < 2 && waits < 200; waits++) await sleep(50);
   const born = newOnes();
-  expect(born.length).toBeGreaterThanOrEqual(3);
+  // The two sleepers at least; the shell between them may have become one of them.
+  expect(born.length).toBeGreaterThanOrEqual(2);
   child.kill("SIGKILL");
   for (let waits = 0; born.some((pid) => existsSync(`/proc/${pid}/ns`)) && waits < 100; waits++) await sleep(50);
   expect(strangers().filter((pid) => born.includes(pid))).toEqual([]);
