@@ -150,16 +150,17 @@ test("unit: neither script nor unit file is an answer too", async () => {
 describe("load", () => {
   const load = (url: string, more: Partial<Extract<Bare, { kind: "load" }>> = {}): Bare => ({ kind: "load", target: target(url), rate: 100, durationMs: 1500, p95Ms: 250, errorsMax: 0.01, ...more });
 
-  test("a server that carries it", async () => {
+  // How fast a server answers depends on what else this machine does at that moment: hence more than one try.
+  test("a server that carries it", { retry: 3 }, async () => {
     let requests = 0;
     const url = await site((_, response) => {
       requests++;
       response.end("ok");
     });
-    // How fast it is depends on what else this machine does; that all are sent and answered does not.
-    const result = await check(load(url, { p95Ms: 5000 }));
+    const result = await check(load(url));
     expect(result).toMatchObject({ ok: true, measured: { requests: 150, failed: 0 } });
     expect(requests).toBe(150);
+    expect(Number(result.measured["answeredPerSecond"])).toBeGreaterThan(60);
   });
 
   test("one that is too slow", async () => {

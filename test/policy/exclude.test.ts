@@ -135,7 +135,7 @@ describe("against git itself", () => {
           expect(verdict(join(folder, path), isDir).excluded, `${path} under ${JSON.stringify(patterns)}`).toBe(theirs.has(path));
         }
       }),
-      { numRuns: 200 },
+      { numRuns: 300 },
     );
     // Each run starts a git of its own.
   }, 90_000);

@@ -27,17 +27,29 @@ async function inside(quarantine: Quarantine, script: string): Promise<string> {
   return stdout + stderr;
 }
 
-/** Processes whose PID namespace is not ours. */
-function strangers(): string[] {
-  const own = readlinkSync("/proc/self/ns/pid");
-  return readdirSync("/proc").filter((name) => {
-    if (!/^\d+$/.test(name)) return false;
-    try {
-      return readlinkSync(`/proc/${name}/ns/pid`) !== own && readlinkSync(`/proc/${name}/root`) !== "/";
-    } catch {
-      return false;
-    }
-  });
+/** What runs in a PID namespace, by its link in /proc: the command lines. */
+function commandsIn(namespace: string): string[] {
+  return processes().filter((pid) => namespaceOf(pid) === namespace).map(commandOf);
+}
+
+function processes(): string[] {
+  return readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+}
+
+function namespaceOf(pid: string): string | null {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/pid`);
+  } catch {
+    return null;
+  }
+}
+
+function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim();
+  } catch {
+    return "";
+  }
 }
 
 describe("the network", () => {
@@ -108,23 +120,24 @@ describe("what is inside", () => {
 
 test("whoever makes it may be killed at any time: the kernel ends everything inside", async () => {
   const module = join(import.meta.dirname, "../../src/machine/quarantine/quarantine.ts");
+  const long = 100_000 + process.pid;
   const script = `import { Quarantine } from ${JSON.stringify(module)};
     const quarantine = await Quarantine.start({ root: ${JSON.stringify(root.path)}, hostName: "doomed", shown: [], network: "none", signal: new AbortController().signal });
     console.log("ready");
-    await quarantine.run({ argv: ["/bin/sh", "-c", "setsid sleep 500 & sleep 501"], timeoutMs: 600000 });`;
-  const before = strangers();
+    await quarantine.run({ argv: ["/bin/sh", "-c", "setsid sleep ${long} & sleep ${long + 1}"], timeoutMs: 600000 });`;
   const child: ChildProcess = spawn(process.execPath, ["--conditions=dev", "--input-type=module", "-e", script], { stdio: ["ignore", "pipe", "inherit"] });
   afterUse(() => void child.kill("SIGKILL"));
   await new Promise((resolve) => child.stdout?.once("data", resolve));
-  // Other tests' namespaces come and go meanwhile: what is counted is what is new.
-  const newOnes = (): ReturnType<typeof strangers> => strangers().filter((pid) => !before.includes(pid));
-  for (let waits = 0; newOnes().length < 2 && waits < 200; waits++) await sleep(50);
-  const born = newOnes();
-  // The two sleepers at least; the shell between them may have become one of them.
-  expect(born.length).toBeGreaterThanOrEqual(2);
+  // Other tests have namespaces too: this one is known by what runs in it.
+  const sleeper = (): string | undefined => processes().find((pid) => commandOf(pid) === `sleep ${long}`);
+  for (let waits = 0; sleeper() === undefined && waits < 200; waits++) await sleep(50);
+  const namespace = namespaceOf(sleeper() ?? "") ?? "";
+  expect(namespace).toMatch(/^pid:/);
+  expect(namespace).not.toBe(namespaceOf("self"));
+  expect(commandsIn(namespace)).toEqual(expect.arrayContaining([`sleep ${long}`, `sleep ${long + 1}`, "cat"]));
   child.kill("SIGKILL");
-  for (let waits = 0; born.some((pid) => existsSync(`/proc/${pid}/ns`)) && waits < 100; waits++) await sleep(50);
-  expect(strangers().filter((pid) => born.includes(pid))).toEqual([]);
+  for (let waits = 0; commandsIn(namespace).length > 0 && waits < 100; waits++) await sleep(50);
+  expect(commandsIn(namespace)).toEqual([]);
   expect(readFileSync("/proc/self/mountinfo", "utf8")).not.toContain(root.path);
 });
 
