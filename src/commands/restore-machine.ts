@@ -38,7 +38,7 @@ export async function runMachine(context: CommandContext, options: RestoreOption
   if (options.plan) return { exitStatus: plan.adequacy.verdict === "not adequate" ? EXIT.refused : EXIT.done, summary: { archive: plan.archive, regions: {}, counts: {} } };
   refuseLacking(plan.packages?.unavailable.map(({ name }) => name) ?? [], options.accept);
   await confirm(context, options.confirm);
-  return await rebuild(context, begin(), startedAtMs);
+  return await rebuild(context, begin(startedAtMs), startedAtMs);
 }
 
 /** What cannot be had is found out before anything is changed. */

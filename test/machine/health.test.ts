@@ -87,7 +87,7 @@ describe("http", () => {
     const closed = createTcpServer();
     const port = await listening(closed);
     await new Promise((resolve) => closed.close(resolve));
-    expect(await check(http(`http://127.0.0.1:${port}/`))).toMatchObject({ ok: false, why: expect.stringContaining("nothing takes connections there") as string });
+    expect(await check(http(`http://127.0.0.1:${port}/`))).toMatchObject({ ok: false, why: expect.stringContaining("the connection was refused") as string });
   });
 });
 
@@ -96,7 +96,7 @@ test("tcp: a port that takes connections, one that does not", async () => {
   const port = await listening(server);
   expect(await check({ kind: "tcp", host: "127.0.0.1", port })).toMatchObject({ ok: true, measured: { address: "127.0.0.1" } });
   await new Promise((resolve) => server.close(resolve));
-  expect(await check({ kind: "tcp", host: "127.0.0.1", port })).toMatchObject({ ok: false, why: `127.0.0.1:${port}: nothing takes connections there` });
+  expect(await check({ kind: "tcp", host: "127.0.0.1", port })).toMatchObject({ ok: false, why: `127.0.0.1:${port}: the connection was refused` });
 });
 
 describe("command", () => {

@@ -66,7 +66,7 @@ test("users get free numbers and files follow them; what is replaced is kept, wh
 test("a check that fails is a failed step, named with its reason; put right, the rebuild goes on and is done", async () => {
   const fresh = await freshMachine();
   const failed = await fresh.run(`mkdir -p /etc/coldkeep; ${REBUILD} --only users,health --confirm fresh-2`, { hostName: "fresh-2" });
-  expect([failed.status, failed.stderr]).toEqual([1, expect.stringMatching(/step health: 2 of 2 health checks fail:[\s\S]*tool \(command\)[\s\S]*restore --machine --resume/)]);
+  expect([failed.status, failed.stderr]).toEqual([1, expect.stringMatching(/step health: 2 of 2 health checks fail:[\s\S]*tool \(command\)[\s\S]*restore --machine --kit FILE --resume/)]);
   expect((await fresh.run(`${REBUILD} --confirm fresh-2`, { hostName: "fresh-2" })).stderr).toContain("--resume");
   await fresh.must("printf '#!/bin/sh\\nexit 0\\n' > /usr/local/bin/tool; chmod 755 /usr/local/bin/tool; mkdir -p /srv/app; echo x > /srv/app/key; chmod 644 /srv/app/key");
   const done = await fresh.must(`coldkeep restore --machine --kit ${KIT} --resume 2>&1`, { hostName: "fresh-2" });

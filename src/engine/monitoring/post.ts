@@ -3,6 +3,7 @@ import { Agent as HttpAgent, request as httpRequest } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf, systemCode } from "../../errors.ts";
+import { connectionReason } from "../../policy/connection-reason.ts";
 
 export type Post = { url: string; headers: Readonly<Record<string, string>>; body: string };
 
@@ -24,17 +25,6 @@ class PostFault extends Error {
     this.isFinal = isFinal;
   }
 }
-
-const REASONS: Record<string, string> = {
-  ECONNREFUSED: "the connection was refused",
-  ECONNRESET: "the connection was closed without an answer",
-  EPIPE: "the connection was closed without an answer",
-  ENOTFOUND: "its name is not known",
-  EAI_AGAIN: "its name could not be looked up",
-  EHOSTUNREACH: "it cannot be reached",
-  ENETUNREACH: "it cannot be reached",
-  ETIMEDOUT: "it does not answer",
-};
 
 /**
  * Sends it until it is answered with 2xx. Resolves to null then, else to the reason why it was given up; `signal` ends it at
@@ -90,5 +80,5 @@ function answerFault(status: number): PostFault {
 function reasonOf(error: Error, signal: AbortSignal): string {
   if (signal.aborted) return "it does not answer";
   const code = systemCode(error) ?? "";
-  return REASONS[code] ?? (code === "" ? "the request failed" : `the request failed (${code})`);
+  return connectionReason(code) ?? (code === "" ? "the request failed" : `the request failed (${code})`);
 }

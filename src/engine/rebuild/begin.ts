@@ -22,7 +22,7 @@ export type RebuildOrder = {
 };
 
 /** A rebuild that was looked at; `begin` is called once a person has agreed to the plan. */
-export type PreparedRebuild = { plan: RebuildPlan; begin: () => StepContext };
+export type PreparedRebuild = { plan: RebuildPlan; begin: (startedAtMs: number) => StepContext };
 
 /** The rebuild that was begun on this machine and is not finished. Throws E_DISK. */
 export function unfinishedRebuild(): RebuildJournal | null {
@@ -36,7 +36,7 @@ export async function prepareRebuild({ vault, archive, choice, onlyLook, emit, s
   const adequacy = checkAdequacy(archived.profile, await factsOfThisMachine(signal), choice.accepted);
   if (!onlyLook) refuseInadequate(adequacy);
   const plan = await planRebuild(vault, archived, adequacy, choice, emit, signal);
-  return { plan, begin: () => ({ plan, archived, vault, journal: RebuildJournal.begin(plan), emit, signal }) };
+  return { plan, begin: (startedAtMs) => ({ plan, archived, vault, journal: RebuildJournal.begin(plan, startedAtMs), emit, signal }) };
 }
 
 /** Throws E_REFUSED with all that is lacking. */

@@ -26,7 +26,7 @@ export class RebuildJournal {
   readonly parts = new Set<string>();
   isFinished = false;
   isResumed: boolean;
-  /** ISO time. */
+  /** When the command that began it was started, ISO time: an RTO counts from there. */
   begunAt: string;
 
   private constructor(plan: RebuildPlan, lines: readonly Line[]) {
@@ -59,8 +59,8 @@ export class RebuildJournal {
     }
   }
 
-  /** Begins one; what an earlier, finished one left is replaced. Throws E_DISK. */
-  static begin(plan: RebuildPlan): RebuildJournal {
+  /** Begins one, of a command that was started at `startedAtMs`; what an earlier one left is replaced. Throws E_DISK. */
+  static begin(plan: RebuildPlan, startedAtMs: number): RebuildJournal {
     try {
       rmSync(REBUILD_DIR, { recursive: true, force: true });
       mkdirSync(REBUILD_DIR, { recursive: true, mode: 0o700 });
@@ -69,7 +69,7 @@ export class RebuildJournal {
       throw new ColdkeepError("E_DISK", `cannot write the journal in ${REBUILD_DIR}: ${messageOf(cause)}`, { cause });
     }
     const journal = new RebuildJournal(plan, []);
-    journal.#write({ event: "begun", at: journal.begunAt });
+    journal.#write({ event: "begun", at: new Date(startedAtMs).toISOString() });
     return journal;
   }
 

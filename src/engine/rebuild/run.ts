@@ -41,7 +41,7 @@ export type RebuildReport = {
 /** The same step fails in the same way until somebody does something about it. */
 function failedStep(step: StepName, cause: unknown): unknown {
   if (!(cause instanceof ColdkeepError) || cause.code === "E_INTERRUPTED") return cause;
-  const again = "then go on with: coldkeep restore --machine --resume";
+  const again = "then go on with: coldkeep restore --machine --kit FILE --resume";
   const hint = cause.hint === undefined ? `Put right what failed, ${again}.` : `${cause.hint.replace(/\.$/, ",")} ${again}.`;
   return new ColdkeepError(cause.code, `step ${step}: ${cause.message}`, { hint, cause });
 }

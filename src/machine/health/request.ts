@@ -5,23 +5,11 @@ import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { readHeaderFile } from "../../config/header-file.ts";
 import type { HttpTarget } from "../../config/health-schema.ts";
 import { ColdkeepError, messageOf, systemCode } from "../../errors.ts";
-
-const REASONS: Record<string, string> = {
-  ECONNREFUSED: "nothing takes connections there",
-  ECONNRESET: "the connection was closed without an answer",
-  EPIPE: "the connection was closed without an answer",
-  ENOTFOUND: "its name is not known",
-  EAI_AGAIN: "its name could not be looked up",
-  EHOSTUNREACH: "it cannot be reached",
-  ENETUNREACH: "it cannot be reached",
-  ETIMEDOUT: "it does not answer",
-  EMFILE: "this program has too many connections open",
-};
+import { connectionReason } from "../../policy/connection-reason.ts";
 
 /** Why a connection failed, for people. */
 export function connectionFault(error: unknown): string {
-  const code = systemCode(error) ?? "";
-  return REASONS[code] ?? messageOf(error);
+  return connectionReason(systemCode(error) ?? "") ?? messageOf(error);
 }
 
 function readCa(path: string): string {
