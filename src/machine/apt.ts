@@ -208,8 +208,10 @@ export async function installPackages(plan: PackagePlan, origin: PackageOrigin, 
   if (plan.holds.length > 0) await must(["apt-mark", "hold", ...plan.holds], SHORT_MS, signal);
 }
 
-async function filesFor({ install }: PackagePlan, folder: string, signal: AbortSignal): Promise<string[]> {
+/** What is to be installed, and what is here in another version than it had: packages ask for others in exactly their own version. */
+async function filesFor({ install, differing }: PackagePlan, folder: string, signal: AbortSignal): Promise<string[]> {
   const { arch } = await installedHere(signal);
   const files = await packagesInFolder(folder, arch, signal);
-  return install.flatMap(({ name }) => files.get(name)?.path ?? []);
+  const exact = differing.filter(({ name, was }) => files.get(name)?.version === was);
+  return [...new Set([...install, ...exact].flatMap(({ name }) => files.get(name)?.path ?? []))];
 }

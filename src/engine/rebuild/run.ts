@@ -63,10 +63,15 @@ export function runRebuild(context: StepContext, startedAtMs: number): Promise<R
   return withHooks({ hooks: hooksOf(context), moment: "restore", facts, warn, signal }, () => makeSteps(context, startedAtMs), ({ exitStatus }) => ({ COLDKEEP_OUTCOME: exitStatus === EXIT.partial ? "partial" : "done" }));
 }
 
+/** What runs is gone with the power, whatever the journal says; all else is on disk. */
+function isStillDone(step: StepName, { done, isResumed }: RebuildJournal): boolean {
+  return done.has(step) && !(isResumed && step === "services");
+}
+
 async function makeSteps(context: StepContext, startedAtMs: number): Promise<RebuildReport> {
   const { plan, journal, emit, signal } = context;
   for (const step of plan.steps) {
-    if (journal.done.has(step)) continue;
+    if (isStillDone(step, journal)) continue;
     signal.throwIfAborted();
     const stepStartedMs = Date.now();
     journal.noteStep(step);
