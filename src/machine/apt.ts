@@ -201,7 +201,7 @@ export async function installPackages(plan: PackagePlan, origin: PackageOrigin, 
   }
   if (plan.install.length > 0) {
     const wanted = origin.kind === "sources" ? specs(plan) : await filesFor(plan, origin.path, signal);
-    await must(["apt-get", ...INSTALL_FLAGS, ...(origin.kind === "folder" ? ["--no-download"] : []), "install", "--", ...wanted], INSTALL_MS, signal, faults);
+    await must(["apt-get", ...INSTALL_FLAGS, "install", "--", ...wanted], INSTALL_MS, signal, faults);
   }
   const drawnIn = plan.install.filter(({ manual }) => !manual).map(({ name }) => name);
   if (drawnIn.length > 0) await must(["apt-mark", "auto", ...drawnIn], SHORT_MS, signal);
