@@ -82,6 +82,14 @@ function lockRows({ local: { locks } }: HostStatus, nowMs: number): string[] {
   });
 }
 
+function probeRows({ local: { probes } }: HostStatus, nowMs: number): string[] {
+  return probes.map(({ region, createOnly, clockOffMs, probedAtMs }, i) => {
+    const puts = createOnly === null ? "puts not tried" : createOnly ? "a put replaces nothing" : "a put may replace";
+    const clock = clockOffMs === null ? "" : `, clock ${formatDuration(Math.abs(clockOffMs))} off`;
+    return row(i === 0 ? "probed" : "", `${region}: ${puts}${clock}, ${formatDuration(Math.max(0, nowMs - probedAtMs))} ago`);
+  });
+}
+
 function localRows({ local }: HostStatus, nowMs: number): string[] {
   if (local.nextRunMs === undefined) return [];
   const verified = Object.entries(local.verified).map(([level, atMs]) => `${level} ${formatDuration(Math.max(0, nowMs - atMs))} ago`);
@@ -109,6 +117,7 @@ export function statusLines(status: HostStatus, objectives: Objectives, nowMs: n
     row("key checked", status.keyCheckedAt === null ? "never, that anybody recorded: see `coldkeep kit check`" : `${formatDuration(Math.max(0, nowMs - Date.parse(status.keyCheckedAt)))} ago`),
     ...drillRow(status, objectives, nowMs),
     ...lockRows(status, nowMs),
+    ...probeRows(status, nowMs),
     ...growthRow(archives, nowMs),
     ...findings.flatMap(findingLines),
   ];
@@ -119,7 +128,7 @@ function time(ms: number | null | undefined): string | null {
 }
 
 function localDocument({ local }: HostStatus): Record<string, unknown> {
-  return { verified: Object.fromEntries(Object.entries(local.verified).map(([level, ms]) => [level, time(ms)])), drilledAt: time(local.drilledAtMs), nextRun: time(local.nextRunMs), rememberedLocks: local.locks.map(({ region, firstEndMs, objects, unknown, rule }) => ({ region, ...rule, firstEnd: time(firstEndMs), objects, unknown })) };
+  return { verified: Object.fromEntries(Object.entries(local.verified).map(([level, ms]) => [level, time(ms)])), drilledAt: time(local.drilledAtMs), nextRun: time(local.nextRunMs), rememberedLocks: local.locks.map(({ region, firstEndMs, objects, unknown, rule }) => ({ region, ...rule, firstEnd: time(firstEndMs), objects, unknown })), probes: local.probes.map(({ probedAtMs, ...probe }) => ({ ...probe, probedAt: time(probedAtMs) })) };
 }
 
 export function statusDocument(status: HostStatus, objectives: Objectives, nowMs: number): Record<string, unknown> {

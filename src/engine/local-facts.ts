@@ -4,7 +4,7 @@ import { EXIT } from "../errors.ts";
 import type { RememberedLocks } from "../policy/lock.ts";
 import type { Facts } from "../policy/readiness.ts";
 import { RunHistory } from "../state/run-history.ts";
-import { RunState } from "../state/run-state.ts";
+import { type RegionProbe, RunState } from "../state/run-state.ts";
 import { nextBackup } from "./next-run.ts";
 
 export type LocalFacts = Pick<Facts, "verifiedAtMs" | "drilledAtMs" | "failure" | "locks"> & {
@@ -12,10 +12,12 @@ export type LocalFacts = Pick<Facts, "verifiedAtMs" | "drilledAtMs" | "failure" 
   verified: Record<string, number>;
   /** When the next backup starts by itself, ms; null where none is scheduled, undefined where nobody here would know. */
   nextRunMs: number | null | undefined;
+  /** What the last doctor found of each region. */
+  probes: (RegionProbe & { region: string })[];
 };
 
 /** For who reads with a kit, somewhere else. */
-export const NOTHING_LOCAL: LocalFacts = { verifiedAtMs: undefined, drilledAtMs: undefined, failure: null, locks: [], verified: {}, nextRunMs: undefined };
+export const NOTHING_LOCAL: LocalFacts = { verifiedAtMs: undefined, drilledAtMs: undefined, failure: null, locks: [], verified: {}, nextRunMs: undefined, probes: [] };
 
 const LEVELS = ["presence", "checksum", "content"];
 /** Levels that read what is stored. */
@@ -32,18 +34,26 @@ function failureOf(history: RunHistory): LocalFacts["failure"] {
 }
 
 /** What the state knows of the locks on what the newest archive needs. */
-function rememberedLocks({ config }: LoadedConfig): RememberedLocks[] {
-  const asking = config.regions.flatMap(({ name, lock }) => (lock === null ? [] : [{ name, rule: lock }]));
+function rememberedLocks({ regions }: LoadedConfig["config"], state: RunState): RememberedLocks[] {
+  const asking = regions.flatMap(({ name, lock }) => (lock === null ? [] : [{ name, rule: lock }]));
   if (asking.length === 0) return [];
+  const newest = state.latest()?.id;
+  const ids = [...state.objects().values()].flatMap(({ id, archive }) => (archive !== undefined && archive === newest ? [id] : []));
+  return asking.map(({ name, rule }) => {
+    const known = state.locks(name);
+    const ends = ids.flatMap((id) => known.get(id) ?? []);
+    return { region: name, firstEndMs: ends.length === 0 ? null : Math.min(...ends), objects: ids.length, unknown: ids.length - ends.length, rule };
+  });
+}
+
+function rememberedRegions({ config }: LoadedConfig): Pick<LocalFacts, "locks" | "probes"> {
   const state = new RunState(config.state);
   try {
-    const newest = state.latest()?.id;
-    const ids = [...state.objects().values()].flatMap(({ id, archive }) => (archive !== undefined && archive === newest ? [id] : []));
-    return asking.map(({ name, rule }) => {
-      const known = state.locks(name);
-      const ends = ids.flatMap((id) => known.get(id) ?? []);
-      return { region: name, firstEndMs: ends.length === 0 ? null : Math.min(...ends), objects: ids.length, unknown: ids.length - ends.length, rule };
+    const probes = config.regions.flatMap(({ name }) => {
+      const probe = state.probe(name);
+      return probe === undefined ? [] : [{ region: name, ...probe }];
     });
+    return { locks: rememberedLocks(config, state), probes };
   } finally {
     state.close();
   }
@@ -63,7 +73,7 @@ export function readLocalFacts(loaded: LoadedConfig, program: readonly string[],
       verifiedAtMs: thorough.length === 0 ? null : Math.max(...thorough),
       drilledAtMs: history.lastSuccess("drill")?.end?.finishedAtMs ?? null,
       failure: failureOf(history),
-      locks: rememberedLocks(loaded),
+      ...rememberedRegions(loaded),
       nextRunMs: nextRun(loaded, program, nowMs),
     };
   } finally {

@@ -18,7 +18,7 @@ import type { Emit } from "./events.ts";
 import { readHostSetup, regionSpecs } from "./host-setup.ts";
 import { type LivingSurvey, surveyLiving } from "./living.ts";
 import { loadManifest, type Manifest } from "./manifests.ts";
-import { newerUnknown, surveyNewest, type Survey } from "./survey.ts";
+import { newerUnknown, ruinedSince, surveyNewest, type Survey } from "./survey.ts";
 import { ObjectSource, SealedReader } from "./object-source.ts";
 import { rememberedLatest } from "./remembered.ts";
 import { closeRegions, openRegions, reachableRegions, readerSpec, readMarker, type Region, type RegionSpec } from "./region.ts";
@@ -202,13 +202,14 @@ export class OpenVault {
     return latest;
   }
 
-  /** The host's archive of `wanted` with its whole manifest. */
-  async archive(wanted: string | undefined): Promise<FoundArchive & { survey: LivingSurvey }> {
+  /** The host's archive of `wanted` with its whole manifest; `passedOver` are newer ones that no region has right, where the latest was asked for. */
+  async archive(wanted: string | undefined): Promise<FoundArchive & { survey: LivingSurvey; passedOver: string[] }> {
     const surveying = this.survey(this.host());
     if (this.identities.length > 0) preloadAge();
     const survey = await surveying;
     const seen = this.choose(survey, wanted);
-    return { seen, survey, manifest: await this.#manifest(seen) };
+    const isLatest = wanted === undefined || wanted === "latest";
+    return { seen, survey, passedOver: isLatest ? ruinedSince(survey, seen) : [], manifest: await this.#manifest(seen) };
   }
 
   /** The whole manifest from the first region where it is intact; the others are named. */

@@ -176,3 +176,14 @@ export function newerUnknown(survey: Survey, latest: SeenArchive | undefined): F
   const sequence = latest?.header.sequence ?? -1;
   return survey.faulty.find(({ id, fault }) => fault.isUnknownSigner && idTimeMs(id) > sequence);
 }
+
+/** Ids of manifests that no region of the survey holds properly signed. */
+export function ruinedIds({ archives, faulty }: Survey): string[] {
+  const known = new Set(archives.map(({ header }) => header.id));
+  return [...new Set(faulty.filter(({ fault }) => !fault.isUnknownSigner && !(fault instanceof RevokedFault)).map(({ id }) => id))].filter((id) => !known.has(id));
+}
+
+/** Those among them that claim to be newer than `chosen`. */
+export function ruinedSince(survey: Survey, chosen: SeenArchive): string[] {
+  return ruinedIds(survey).filter((id) => idTimeMs(id) > chosen.header.sequence);
+}

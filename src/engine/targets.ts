@@ -1,6 +1,5 @@
 /** What a check is about: archives, the objects they need, and their manifests in every region. */
 import { ColdkeepError, messageOf } from "../errors.ts";
-import { idTimeMs } from "../format/id.ts";
 import { MANIFEST_HEAD_BYTES, OBJECT_LIST_BYTES_MAX, type ListedObject } from "../format/manifest.ts";
 import { objectKey } from "../format/object-key.ts";
 import type { SeenArchive } from "../policy/latest.ts";
@@ -10,7 +9,7 @@ import { eachOf, parseManifest, type Manifest, type SignedManifest } from "./man
 import { olderVersions } from "./hidden-version.ts";
 import type { OpenVault } from "./open-vault.ts";
 import type { Region } from "./region.ts";
-import { isVoidIn } from "./survey.ts";
+import { isVoidIn, ruinedIds, ruinedSince } from "./survey.ts";
 import { ManifestFault, RevokedFault, type Trust } from "./trust.ts";
 import { objectName, type RegionTally } from "./region-tally.ts";
 import type { ArchiveReport } from "./verify/report.ts";
@@ -29,7 +28,7 @@ export type Choice = {
 export function chooseTargets(vault: OpenVault, survey: LivingSurvey, wanted: { archive: string | undefined; all: boolean }): Choice {
   const isVoid = (manifest: SeenArchive): boolean => isVoidIn(survey, manifest);
   const known = new Set(survey.archives.map(({ header }) => header.id));
-  const unsigned = [...new Set(survey.faulty.filter(({ fault }) => !fault.isUnknownSigner && !(fault instanceof RevokedFault)).map(({ id }) => id))].filter((id) => !known.has(id));
+  const unsigned = ruinedIds(survey);
   const prefix = wanted.archive?.toLowerCase();
   const named = prefix === undefined || prefix === "latest" ? [] : unsigned.filter((id) => id.startsWith(prefix));
   if (named.length > 0 && ![...known].some((id) => id.startsWith(prefix ?? ""))) return { archives: [], ruined: named, isVoid };
@@ -37,7 +36,7 @@ export function chooseTargets(vault: OpenVault, survey: LivingSurvey, wanted: { 
   const chosen = vault.choose(survey, wanted.archive);
   if (wanted.all) return { archives: survey.archives, ruined: unsigned, isVoid };
   const isLatest = prefix === undefined || prefix === "latest";
-  return { archives: [chosen], ruined: isLatest ? unsigned.filter((id) => idTimeMs(id) > chosen.header.sequence) : [], isVoid };
+  return { archives: [chosen], ruined: isLatest ? ruinedSince(survey, chosen) : [], isVoid };
 }
 
 /** An object with the archives that need it, by their index in `Targets.archives`. */

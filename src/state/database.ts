@@ -1,5 +1,6 @@
 /** The databases of the state: caches, so one that is damaged is begun anew, whenever the damage shows. */
-import { rmSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { ColdkeepError, messageOf, systemCode } from "../errors.ts";
 
@@ -31,7 +32,7 @@ export class StateDatabase {
   #database: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
 
-  /** Opens or makes the database at `path`. Throws E_DISK. */
+  /** Opens or makes the database at `path`, and its folder. Throws E_DISK. */
   constructor(path: string, schema: string) {
     this.#path = path;
     this.#schema = schema;
@@ -99,6 +100,7 @@ export class StateDatabase {
   }
 
   #open(): DatabaseSync {
+    mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
     const database = new DatabaseSync(this.#path, { timeout: BUSY_MS });
     try {
       database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");

@@ -2,12 +2,12 @@
  * The runs of this host: what was begun, how it ended, what it came to. A cache: losing it loses figures, never data.
  * A row is written when a run begins and once more when it ends, so that one that was killed shows as unfinished.
  */
-import { mkdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { EXIT, type ExitStatus } from "../errors.ts";
 import { RECORDED_VERBS, type RecordedVerb } from "../policy/run-outcome.ts";
-import { StateDatabase, stateFault } from "./database.ts";
+import { StateDatabase } from "./database.ts";
 
 /** Figures of a run; those a verb does not have are not there. */
 export type RunCounts = {
@@ -81,13 +81,7 @@ export class RunHistory {
   readonly #database: StateDatabase;
   readonly #keptRows: number;
 
-  /** `stateDir` is made when it is missing. */
   constructor(stateDir: string, keptRows = KEPT_ROWS) {
-    try {
-      mkdirSync(stateDir, { recursive: true, mode: 0o700 });
-    } catch (cause) {
-      throw stateFault(stateDir, cause);
-    }
     this.#database = new StateDatabase(join(stateDir, "history.db"), SCHEMA);
     this.#keptRows = keptRows;
   }

@@ -30,7 +30,10 @@ export type Latest = { id: string; sha256: string; sequence: number };
 /** Volumes that are kept for little, as last measured. */
 export type LowVolumes = { measuredAtMs: number; volumes: LowVolume[] };
 
-type Fact = Intent | Latest | LowVolumes;
+/** How a region's store was found to behave: null is not known. */
+export type RegionProbe = { createOnly: boolean | null; /** This machine's clock less the store's. */ clockOffMs: number | null; probedAtMs: number };
+
+type Fact = Intent | Latest | LowVolumes | RegionProbe;
 
 /** Every method throws E_DISK where the state cannot be read or kept. */
 export class RunState {
@@ -125,6 +128,14 @@ export class RunState {
 
   lowVolumes(): LowVolumes | undefined {
     return this.#fact("low volumes");
+  }
+
+  noteProbe(region: string, probe: RegionProbe): void {
+    this.#setFact(`probe ${region}`, probe);
+  }
+
+  probe(region: string): RegionProbe | undefined {
+    return this.#fact(`probe ${region}`);
   }
 
   clear(): void {

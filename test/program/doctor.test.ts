@@ -95,6 +95,10 @@ describe("of a host with S3 regions", () => {
     const { of } = await doctor(host);
     expect(of("create-only")).toMatchObject({ verdict: "warn", hint: expect.stringContaining("Object Lock") });
     expect(of("clock")).toMatchObject({ verdict: "warn", message: expect.stringContaining("ahead of the region's") });
+    // What was found is remembered, and shown.
+    const status = await host.run(["status", "--config", host.config, "--json"]);
+    expect(status.json<{ probes: unknown[] }>().probes).toEqual([{ region: "north", createOnly: false, clockOffMs: expect.closeTo(300_000, -4), probedAt: expect.any(String) }]);
+    expect((await host.run(["status", "--config", host.config])).stdout).toMatch(/^probed +north: a put may replace, clock .+ off/m);
     fake.clockOffsetMs = 48 * 3_600_000;
     expect((await doctor(host)).of("north: ")).toMatchObject({ verdict: "fail", message: expect.stringMatching(/clock|time/i) });
   });

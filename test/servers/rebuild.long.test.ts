@@ -182,6 +182,30 @@ async function waitFor(running: Promise<Entered>, is: () => boolean): Promise<vo
   }
 }
 
+test("a database that is there stays as it is, a service that does not come up is named, and put right both go on", async () => {
+  const fresh = freshMachine();
+  const sql = `runuser -u postgres -- psql -At -p ${PORTS.sql}`;
+  const script = `coldkeep restore --machine --kit ${KIT} --confirm fresh-7 >/dev/null 2>&1
+${sql} -q shop -c "update orders set customer = 'of today' where id = 1"
+sed -i 's/^  start).*/  start) echo no licence >\\&2; exit 1 ;;/' /etc/init.d/shop; /etc/init.d/shop stop
+code=0; coldkeep restore --machine --kit ${KIT} --only databases --confirm fresh-7 2>&1 || code=$?; echo "databases $code"
+${sql} shop -c "select customer from orders where id = 1"
+${sql} -q -c "alter database shop rename to shop_today"; redis-cli -p ${PORTS.redis} rename visits visits_today
+code=0; coldkeep restore --machine --kit ${KIT} --resume 2>&1 || code=$?; echo "databases again $code"
+redis-cli -p ${PORTS.redis} flushall
+coldkeep restore --machine --kit ${KIT} --resume 2>&1
+${sql} shop_today -c "select customer from orders where id = 1"; ${sql} shop -c "select customer from orders where id = 1"
+code=0; coldkeep restore --machine --kit ${KIT} --only services,health --confirm fresh-7 2>&1 || code=$?; echo "services $code"
+sed -i 's/^  start).*/  start) start-stop-daemon --start --background --make-pidfile --pidfile \\/run\\/shop.pid --chuid shop --exec \\/usr\\/bin\\/python3 -- \\/srv\\/shop\\/app.py ;;/' /etc/init.d/shop
+coldkeep restore --machine --kit ${KIT} --resume 2>&1`;
+  const said = await fresh.must(script, enter);
+  expect(said).toMatch(/step databases: the database shop is there and holds something[\s\S]*hint: [\s\S]*--resume\ndatabases 1\nof today\n/);
+  expect(said).toMatch(/step databases: Redis cache is there and holds something[\s\S]*databases again 1\n/);
+  expect(said).toMatch(/is rebuilt as shop1[\s\S]*of today\nKunde 1\n/);
+  expect(said).toMatch(/step services: 1 of \d+ services did not start:\s+shop\.service: .* failed: no licence[\s\S]*services 1\n/);
+  expect(said).toMatch(/services 1\n[\s\S]*is rebuilt as shop1/);
+});
+
 describe("what cannot work is refused before anything is changed", () => {
   test("a package that no source has any more: named, refused, and gone on without when that is accepted", async () => {
     const fresh = freshMachine();

@@ -17,6 +17,7 @@ export type RestoreDocument = {
   lost: string[];
   lostTotal: number;
   notKept: { what: string; count: number; examples: string[] }[];
+  passedOver: string[];
   damaged: string[];
   durationMs: number;
   error?: { code: string; message: string; hint?: string };

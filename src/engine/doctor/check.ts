@@ -1,6 +1,14 @@
 /** One line of a doctor's report. */
 import { ColdkeepError, messageOf } from "../../errors.ts";
 
+/** How a region's store behaves, as far as it was tried. */
+export type RegionTraits = {
+  /** Whether a put leaves an object alone that is there. */
+  createOnly?: boolean;
+  /** This machine's clock less the store's, ms. */
+  clockOffMs?: number;
+};
+
 export type Verdict = "ok" | "warn" | "fail";
 
 export type Check = {
@@ -10,6 +18,8 @@ export type Check = {
   message: string;
   /** What to do about it, where something is to be done. */
   hint?: string | undefined;
+  /** What was learnt of a region. */
+  traits?: RegionTraits;
 };
 
 export function ok(name: string, message: string): Check {

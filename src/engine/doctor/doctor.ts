@@ -1,12 +1,14 @@
 /** Looks at everything a nightly run depends on, without making one. */
 import type { LoadedConfig } from "../../config/load.ts";
+import { ColdkeepError } from "../../errors.ts";
+import { RunState } from "../../state/run-state.ts";
 import { formatLocalTime, formatSize } from "../../units.ts";
 import type { Emit } from "../events.ts";
 import { readHostSetup, regionSpecs } from "../host-setup.ts";
 import { profileHere } from "../machine-profile.ts";
 import { nextBackup } from "../next-run.ts";
 import { closeRegions, openRegions, type Region, type RegionSpec } from "../region.ts";
-import { type Check, checkedBy, ok, warn } from "./check.ts";
+import { type Check, checkedBy, ok, type RegionTraits, warn } from "./check.ts";
 import { checkData } from "./data-checks.ts";
 import { checkHost } from "./host-checks.ts";
 import { checkRegion, type RegionChecks } from "./region-checks.ts";
@@ -40,6 +42,23 @@ async function examineRegion(spec: RegionSpec, about: RegionChecks, emit: Emit):
   }
 }
 
+/** Keeps what was learnt of each region. A state that cannot be written is a check of its own. */
+function remember(stateDir: string, perRegion: ReadonlyMap<string, readonly Check[]>, nowMs: number): void {
+  try {
+    const state = new RunState(stateDir);
+    try {
+      for (const [name, checks] of perRegion) {
+        const { createOnly = null, clockOffMs = null } = checks.reduce<RegionTraits>((known, { traits }) => ({ ...known, ...traits }), {});
+        if (createOnly !== null || clockOffMs !== null) state.noteProbe(name, { createOnly, clockOffMs, probedAtMs: nowMs });
+      }
+    } finally {
+      state.close();
+    }
+  } catch (error) {
+    if (!(error instanceof ColdkeepError)) throw error;
+  }
+}
+
 /** Whether anything starts the next run. */
 function checkSchedule(loaded: LoadedConfig, program: readonly string[], nowMs: number): Promise<Check> {
   return checkedBy("schedule", () => {
@@ -69,7 +88,8 @@ export async function examine({ loaded, env, uid, program, nowMs, emit, signal }
   const specs = regionSpecs(loaded).map((spec) => ({ ...spec, retryMs: RETRY_MS, deadlineMs: DEADLINE_MS }));
   emit({ kind: "progress", text: "looking at the regions" });
   const about = { vault: config.vault, host: config.host, signers: setup.trust.signers, writer: setup.keys.writer, signal };
-  const perRegion = await Promise.all(specs.map((spec) => examineRegion(spec, about, emit)));
+  const perRegion = await Promise.all(specs.map(async (spec) => [spec.name, await examineRegion(spec, about, emit)] as const));
   signal.throwIfAborted();
-  return [configuration, ...(await checkHost(setup, env, uid)), ...(await checkData(config, signal)), await checkSchedule(loaded, program, nowMs), await checkCoverage(loaded, nowMs, signal), ...perRegion.flat()];
+  remember(config.state, new Map(perRegion), nowMs);
+  return [configuration, ...(await checkHost(setup, env, uid)), ...(await checkData(config, signal)), await checkSchedule(loaded, program, nowMs), await checkCoverage(loaded, nowMs, signal), ...perRegion.flatMap(([, checks]) => checks)];
 }

@@ -36,9 +36,10 @@ export async function checkRegion(region: Region, about: RegionChecks): Promise<
 async function checkClock(name: string, region: Region, signal: AbortSignal): Promise<Check> {
   const offMs = Date.now() - (await region.store.nowMs(signal));
   const message = `this machine's clock is ${formatDuration(Math.abs(offMs))} ${offMs < 0 ? "behind" : "ahead of"} the region's`;
-  if (Math.abs(offMs) < SKEW_LOW_MS) return ok(name, "agrees with this machine's");
+  const traits = { clockOffMs: offMs };
+  if (Math.abs(offMs) < SKEW_LOW_MS) return { ...ok(name, "agrees with this machine's"), traits };
   const hint = "Set the clock, and keep it with NTP.";
-  return Math.abs(offMs) < CLOCK_MOST_MS ? warn(name, message, hint) : fail(name, message, hint);
+  return { ...(Math.abs(offMs) < CLOCK_MOST_MS ? warn(name, message, hint) : fail(name, message, hint)), traits };
 }
 
 async function checkReading(name: string, region: Region, { vault, host, signers, signal }: RegionChecks): Promise<Check> {
@@ -67,8 +68,10 @@ export async function checkWriting(named: (what: string) => string, region: Regi
   checks.push(
     await checkedBy(named("create-only"), async () => {
       const again = await region.store.put(key, bytes, put);
-      if (again === "exists") return ok(named("create-only"), "an object that is there is not replaced by a second put");
-      return warn(named("create-only"), "the store ignores `If-None-Match`, so that a put may replace an object", "Versioning or Object Lock keeps what a put replaces: turn one on, or, where one is on (some stores then ignore the condition), leave it so.");
+      const traits = { createOnly: again === "exists" };
+      if (traits.createOnly) return { ...ok(named("create-only"), "an object that is there is not replaced by a second put"), traits };
+      const warning = warn(named("create-only"), "the store ignores `If-None-Match`, so that a put may replace an object", "Versioning or Object Lock keeps what a put replaces: turn one on, or, where one is on (some stores then ignore the condition), leave it so.");
+      return { ...warning, traits };
     }),
   );
   if (region.url.startsWith("s3:")) checks.push(await checkedBy(named("rights"), () => checkRights(named("rights"), region, key, signal)));

@@ -8,7 +8,7 @@ import { MANIFEST_HEAD_BYTES, OBJECT_LIST_BYTES_MAX } from "../../format/manifes
 import { agreedTimeMs } from "../../policy/clock.ts";
 import { type Fates, fatesOf } from "../../policy/fates.ts";
 import type { SeenArchive } from "../../policy/latest.ts";
-import type { StoredObject } from "../../storage/object-store.ts";
+import { type StoredObject, StoreError } from "../../storage/object-store.ts";
 import { formatDuration } from "../../units.ts";
 import { eachOf, parseManifest } from "../manifests.ts";
 import type { OpenVault } from "../open-vault.ts";
@@ -125,11 +125,11 @@ export async function addManifests(view: HostView, vault: OpenVault, signal: Abo
       const parsed = parseObjectKey(key);
       const kind = MANIFEST_KINDS.find((each) => each === parsed?.kind);
       if (parsed === null || kind === undefined || manifests.get(manifestName(kind, parsed.id))?.regions.includes(region.name) === true) return [];
-      return [{ region, key, kind, id: parsed.id }];
+      return [{ region, stored, key, kind, id: parsed.id }];
     }),
   );
   const keys = new Map<string, string>();
-  await eachOf(wanted, MANIFESTS_AT_ONCE, async ({ region, key, kind, id }) => {
+  await eachOf(wanted, MANIFESTS_AT_ONCE, async ({ region, stored, key, kind, id }) => {
     try {
       const bytes = await region.store.fetchBytes(key, { maxBytes: MANIFEST_HEAD_BYTES + OBJECT_LIST_BYTES_MAX, signal });
       const { header, sha256, objects, signer } = parseManifest(bytes, { type: kind === "checkpoint" ? "checkpoint" : "manifest", host, id }, vault.trust);
@@ -140,7 +140,9 @@ export async function addManifests(view: HostView, vault: OpenVault, signal: Abo
       else manifests.set(manifestName(kind, id), { kind, header, sha256, signer, regions: [region.name], objects: objects.map((each) => shared(keys, objectKey(host, each.kind, each.id))) });
     } catch (error) {
       signal.throwIfAborted();
-      view.obstacles.push(faultObstacle(region.name, error));
+      // Another prune was quicker. Such a copy protects nothing: it only says what may go.
+      if (kind === "expired" && error instanceof StoreError && error.fault === "missing") stored.delete(key);
+      else view.obstacles.push(faultObstacle(region.name, error));
     }
   });
 }

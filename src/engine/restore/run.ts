@@ -48,6 +48,8 @@ export type RestoreReport = {
   lost: string[];
   /** What this machine or user could not give back. */
   notKept: Loss[];
+  /** Newer archives than the one restored, whose manifest is right in no region, where the latest was asked for. */
+  passedOver: string[];
   /** Objects a region had missing or wrong and another had right: `region id`. */
   damaged: string[];
   durationMs: number;
@@ -78,7 +80,7 @@ export async function runRestore(order: RestoreOrder): Promise<RestoreReport> {
 async function restoreWith(crew: UnpackCrew, order: RestoreOrder, startedAtMs: number): Promise<RestoreReport> {
   const { vault, paths, target, emit, signal } = order;
   emit({ kind: "progress", text: "reading the catalog" });
-  const { seen, manifest } = typeof order.archive === "object" ? order.archive : await vault.archive(order.archive);
+  const { seen, manifest, passedOver } = typeof order.archive === "object" ? { ...order.archive, passedOver: [] } : await vault.archive(order.archive);
   const { id, host } = seen.header;
   const identity = { vault: vault.trust.vault, host, archive: id, paths };
   const isBegun = RestoreJournal.isBegun(target, identity);
@@ -96,7 +98,7 @@ async function restoreWith(crew: UnpackCrew, order: RestoreOrder, startedAtMs: n
     const cold = await findCold(vault.reachable, host, neededVolumes(plan, objects, journal.done), emit, signal);
     await thawBlocked(cold, host, order.thaw, emit, signal);
     avoidFrozen(source, cold);
-    return await unpack({ crew, order, journal, plan, objects, seen: { id, host }, source, startedAtMs });
+    return await unpack({ crew, order, journal, plan, objects, seen: { id, host, passedOver }, source, startedAtMs });
   } catch (error) {
     if (error instanceof Resumable) throw error.again();
     // Nothing was written yet.
@@ -126,7 +128,7 @@ type Unpacking = {
   journal: RestoreJournal;
   plan: RestorePlan;
   objects: Map<string, ListedObject>;
-  seen: { id: string; host: string };
+  seen: { id: string; host: string; passedOver: string[] };
   source: ObjectSource;
   startedAtMs: number;
 };
@@ -163,7 +165,7 @@ async function unpack(unpacking: Unpacking): Promise<RestoreReport> {
 function reportOf({ crew, journal, plan, seen, source, startedAtMs }: Unpacking): RestoreReport {
   const lost = [...crew.totals.lost].toSorted();
   const notKept = crew.losses.list();
-  const isComplete = lost.length === 0 && notKept.length === 0;
+  const isComplete = lost.length === 0 && notKept.length === 0 && seen.passedOver.length === 0;
   return {
     archive: seen.id,
     host: seen.host,
@@ -175,6 +177,7 @@ function reportOf({ crew, journal, plan, seen, source, startedAtMs }: Unpacking)
     resumed: journal.isResumed,
     lost,
     notKept,
+    passedOver: seen.passedOver,
     damaged: [...source.damaged],
     durationMs: Date.now() - startedAtMs,
     exitStatus: isComplete ? EXIT.done : EXIT.partial,

@@ -15,7 +15,7 @@ const CHANGED_MODE = 0o640;
 
 function refuseThere(path: string, replace: boolean): void {
   if (replace || !existsSync(path)) return;
-  throw new ColdkeepError("E_REFUSED", `${path} is there already`, { hint: "Move it away, or say that it is to be replaced." });
+  throw new ColdkeepError("E_REFUSED", `${path} is there already`, { hint: "Move it away." });
 }
 
 /** Copies a dump beside its place, and moves it there whole. */

@@ -28,7 +28,7 @@ async function check(client: MysqlClient, dumps: readonly Dump[], { replace, sig
   const full: string[] = [];
   for (const { name } of dumps) if ((await tablesOf(client, name, signal)).length > 0) full.push(name);
   if (full.length === 0 || replace) return full;
-  throw new ColdkeepError("E_REFUSED", `the database ${full.join(", ")} is there and holds something`, { hint: "Move it away, or say that it is to be replaced." });
+  throw new ColdkeepError("E_REFUSED", `the database ${full.join(", ")} is there and holds something`, { hint: "Rename its tables, or drop it if nobody needs it." });
 }
 
 /** As `loadDatabase`. */

@@ -55,7 +55,7 @@ async function check(client: PostgresqlClient, dumps: readonly Dump[], { replace
   const known = dumps.map(({ name }) => name).filter((name) => databases.has(name));
   for (const name of replace ? [] : known) {
     if ((await client.ask(name, HOLDS_SOMETHING, signal))[0] === "0") continue;
-    throw new ColdkeepError("E_REFUSED", `the database ${name} is there and holds something`, { hint: "Move it away, or say that it is to be replaced." });
+    throw new ColdkeepError("E_REFUSED", `the database ${name} is there and holds something`, { hint: "Rename it (ALTER DATABASE), or drop it if nobody needs it." });
   }
   return known;
 }

@@ -184,3 +184,13 @@ export class PruneVault {
     });
   }
 }
+
+/** The store with some of its calls replaced. */
+export function over(store: Region["store"], calls: Partial<Region["store"]>): Region["store"] {
+  return new Proxy(store, {
+    get: (target, name) => {
+      const own: unknown = Reflect.get(calls, name) ?? Reflect.get(target, name);
+      return typeof own === "function" ? own.bind(name in calls ? calls : target) : own;
+    },
+  });
+}

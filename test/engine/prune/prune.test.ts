@@ -2,20 +2,9 @@
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { newSigner, signedObject } from "../../../src/codec/signer.ts";
-import type { Region } from "../../../src/engine/region.ts";
 import { holdArchive, type HoldOrder, releaseArchive } from "../../../src/engine/hold.ts";
 import { keyPrefix, objectKey } from "../../../src/format/object-key.ts";
-import { DAY, HOUR, type MadeArchive, PruneVault, START } from "./prune-vault.ts";
-
-/** The store with some of its calls replaced. */
-function over(store: Region["store"], calls: Partial<Region["store"]>): Region["store"] {
-  return new Proxy(store, {
-    get: (target, name) => {
-      const own: unknown = Reflect.get(calls, name) ?? Reflect.get(target, name);
-      return typeof own === "function" ? own.bind(name in calls ? calls : target) : own;
-    },
-  });
-}
+import { DAY, HOUR, type MadeArchive, over, PruneVault, START } from "./prune-vault.ts";
 
 const idsOf = (made: readonly MadeArchive[]): string[] => made.map(({ id }) => id).toSorted();
 
@@ -159,65 +148,6 @@ test("killed at any step, the archives that are there are whole, and the next ca
   // Two records, two copies, two manifests, the objects and the copy of the first in each region.
   expect(step).toBeGreaterThan(10);
 }, 60_000);
-
-describe("beside a backup", () => {
-  test("an object that an archive began to need after the plan was made stays", async () => {
-    const vault = new PruneVault();
-    const nights = vault.nights(5);
-    await vault.prune();
-    vault.at(START + 4 * DAY + 73 * HOUR);
-    const wanted = nights[0]?.objects.filter(({ kind }) => kind === "volume") ?? [];
-    const erased: string[] = [];
-    let late: MadeArchive | undefined;
-    vault.wrap = (store, region) => over(store, {
-      // The prune has listed all there is by the time it asks for the clock; the backup's manifest comes after that.
-      list: (prefix, ...rest) => {
-        if (region === "a" && prefix === keyPrefix("web1", "archive")) late ??= vault.archive({ objects: wanted });
-        return store.list(prefix, ...rest);
-      },
-      erase: (key, signal) => {
-        erased.push(key);
-        return store.erase(key, signal);
-      },
-    });
-    const [result] = await vault.prune({ last: 5 });
-    expect(result).toMatchObject({ error: null, exitStatus: 0 });
-    expect(late).toBeDefined();
-    expect(erased.length).toBeGreaterThan(0);
-    for (const region of ["a", "b"]) expect(vault.wholeArchives(region, [...nights, ...(late === undefined ? [] : [late])])).toContain(late?.id);
-  });
-
-  test("a checkpoint keeps what it lists, until an archive followed it and some days more; then its objects are unlisted", async () => {
-    const vault = new PruneVault();
-    vault.nights(3);
-    vault.at(START + 3 * DAY);
-    const orphan = vault.object("volume");
-    const checkpoint = vault.archive({ type: "checkpoint", objects: [vault.object("volume")] });
-    vault.at(START + 40 * DAY);
-    await vault.prune({ last: 9 });
-    expect(vault.keys("a")).not.toContain(objectKey("web1", "volume", orphan.id));
-    expect(vault.keys("a")).toContain(objectKey("web1", "checkpoint", checkpoint.id));
-    vault.archive();
-    await vault.prune({ last: 9 });
-    expect(vault.keys("a")).not.toContain(objectKey("web1", "checkpoint", checkpoint.id));
-    await vault.prune({ last: 9 });
-    for (const object of checkpoint.objects) expect(vault.keys("a")).not.toContain(objectKey("web1", object.kind, object.id));
-  });
-
-  test("objects that nothing ever listed stay for 30 days", async () => {
-    const vault = new PruneVault();
-    vault.nights(2);
-    const orphan = vault.object("volume");
-    const key = objectKey("web1", "volume", orphan.id);
-    vault.at(START + DAY + 30 * DAY - HOUR);
-    await vault.prune();
-    expect(vault.keys("b")).toContain(key);
-    vault.at(START + DAY + 30 * DAY + HOUR);
-    const [result] = await vault.prune();
-    expect(vault.keys("b")).not.toContain(key);
-    expect(result?.done?.regions[1]).toMatchObject({ objects: 1, freedBytes: orphan.sizeBytes });
-  });
-});
 
 test("an object that two archives left behind waits for the grace of the later one", async () => {
   const vault = new PruneVault();
