@@ -16,7 +16,7 @@ import { expectedTree, noise, oddTree, seenTree } from "./tree.ts";
 const onPath = (program: string): boolean =>
   (process.env["PATH"] ?? "").split(delimiter).some((folder) => existsSync(join(folder, program)));
 
-vi.setConfig({ testTimeout: 60_000 });
+vi.setConfig({ testTimeout: 240_000 });
 const shells = [["sh"], ...(onPath("dash") ? [["dash"]] : []), ...(onPath("busybox") ? [["busybox", "sh"]] : [])];
 const root = process.getuid?.() === 0;
 const work = mkdtempSync(join(tmpdir(), "recover-test-"));

@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 import type { DatabaseConfig } from "../../src/config/data-schema.ts";
 import { type DataFact, readDataFacts } from "../../src/format/data-facts.ts";
 import { loadDatabase } from "../../src/machine/databases/load.ts";
-import { countRedis } from "../../src/machine/databases/load-files.ts";
+import { beginLog, countRedis, redisLog } from "../../src/machine/databases/load-redis.ts";
 import { planDatabase } from "../../src/machine/databases/plan.ts";
 import { setUpHost } from "../support/host.ts";
 import { MariaServer } from "../support/mariadb.ts";
@@ -103,6 +103,19 @@ test("Redis: streamed while keys come in, checked to its end, counted, and read 
   expect(await countRedis(there, target, AbortSignal.timeout(10_000))).toEqual([]);
   fresh.run("select 3\ndel x");
   expect(await countRedis(there, target, AbortSignal.timeout(10_000))).toEqual([{ database: "dump.rdb", table: "db3", wanted: 20_002, found: 20_001 }]);
+  // One that keeps a log of writes reads that at its start, and not the file.
+  const logging = await RedisServer.start("--appendonly", "yes");
+  const itsLog = await redisLog({ ...target, socket: logging.socket }, AbortSignal.timeout(10_000));
+  expect([itsLog, await redisLog(target, AbortSignal.timeout(10_000))]).toEqual([{ file: "appendonly.aof", folder: "appendonlydir" }, null]);
+  logging.stop();
+  const logged = { ...order, fact: { ...fact, dataDirectory: logging.dir } };
+  await loadDatabase(logged);
+  beginLog(logged, itsLog ?? { file: "", folder: "" });
+  for (let starts = 0; starts < 2; starts++) {
+    await logging.resume();
+    expect(await countRedis(logged.fact, { ...target, socket: logging.socket }, AbortSignal.timeout(10_000))).toEqual([]);
+    logging.stop();
+  }
   server.run("config set requirepass right-one");
   const password = join(host.dir, "redis-password");
   writeFileSync(password, "wrong-one\n", { mode: 0o600 });

@@ -7,11 +7,11 @@ import { type Rgw, type S3Endpoint, type S3Keys, startRgw } from "../support/rgw
 import { fileTempDir } from "../support/temp-dir.ts";
 import { Host, minioOf } from "./rgw-vault.ts";
 
-const ROLES = ["host", "reader", "operator", "pruner"] as const;
+const ROLES = ["host", "reader", "operator", "pruner", "drill machine"] as const;
 type Role = (typeof ROLES)[number];
 const BUCKETS = ["plain", "versioned"] as const;
 /** How RGW calls each user of the policies. */
-const USERS: Record<Role, string> = { host: "web1", reader: "reader", operator: "operator", pruner: "pruner" };
+const USERS: Record<Role, string> = { host: "web1", reader: "reader", operator: "operator", pruner: "pruner", "drill machine": "drill" };
 
 let rgw: Rgw;
 let host: Host;
@@ -136,6 +136,13 @@ test("with the reader's keys: restores, and writes nothing", async () => {
   expect(readFileSync(join(host.folder, "hidden", host.folder, "source/b.txt"), "utf8")).toBe("beta");
   await expect(client("reader").putObject("plain", "vault/hosts/web1/volumes/x", "mine")).rejects.toMatchObject({ code: "AccessDenied" });
   await expect(client("reader").removeObject("plain", (await volume("plain")).key)).rejects.toMatchObject({ code: "AccessDenied" });
+}, 120_000);
+
+test("with a drill machine's keys: drills and records it, and writes nothing else", async () => {
+  const run = await host.run(["drill", "--kit", host.kit], 0, { env: environment("drill machine") });
+  expect(run.json<{ result: string; record: string | null }>()).toMatchObject({ result: "passed", record: expect.any(String) });
+  await expect(client("drill machine").putObject("plain", "vault/hosts/web1/volumes/x", "mine")).rejects.toMatchObject({ code: "AccessDenied" });
+  await expect(client("drill machine").removeObject("plain", (await volume("plain")).key)).rejects.toMatchObject({ code: "AccessDenied" });
 }, 120_000);
 
 test("with the operator's keys: puts a damaged object right, says things in records, and deletes nothing", async () => {

@@ -6,9 +6,11 @@ import { afterUse, fileTempDir } from "./temp-dir.ts";
 
 export class RedisServer {
   readonly dir: string;
+  readonly #options: readonly string[];
   #pid: number | undefined;
 
-  private constructor() {
+  private constructor(options: readonly string[]) {
+    this.#options = options;
     this.dir = fileTempDir("/var/tmp");
   }
 
@@ -16,15 +18,15 @@ export class RedisServer {
     return join(this.dir, "socket");
   }
 
-  static async start(): Promise<RedisServer> {
-    const server = new RedisServer();
+  static async start(...options: string[]): Promise<RedisServer> {
+    const server = new RedisServer(options);
     await server.resume();
     afterUse(() => server.stop());
     return server;
   }
 
   async resume(): Promise<void> {
-    const args = ["--port", "0", "--unixsocket", this.socket, "--dir", this.dir, "--save", "", "--databases", "16"];
+    const args = ["--port", "0", "--unixsocket", this.socket, "--dir", this.dir, "--save", "", "--databases", "16", ...this.#options];
     this.#pid = spawn("redis-server", args, { stdio: "ignore", cwd: "/" }).pid;
     for (let tries = 0; tries < 100 && spawnSync("redis-cli", ["-s", this.socket, "ping"], { encoding: "utf8" }).stdout.trim() === ""; tries++) await sleep(100);
   }

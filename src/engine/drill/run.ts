@@ -18,7 +18,8 @@ import { drillMachine, type MachineDrilled } from "./machine.ts";
 import { Stages } from "./stages.ts";
 
 const WHY_MAX = 10;
-const WHY_CHARACTERS_MAX = 500;
+const WHY_START = 200;
+const WHY_END = 600;
 
 export type DrillOrder = {
   vault: OpenVault;
@@ -125,6 +126,12 @@ function rtoOf({ depth }: DrillOrder, stages: Stages, { machine }: Drilled): num
   return isMeasured ? stages.sumMs(["fetch", "packages", "rebuild"]) : null;
 }
 
+/** What failed stands at the start of a message, and why at the end of what the program said. */
+function shortened(why: string): string {
+  const line = why.replaceAll(/\s*\n\s*/g, " | ");
+  return line.length <= WHY_START + WHY_END ? line : `${line.slice(0, WHY_START)} … ${line.slice(-WHY_END)}`;
+}
+
 type Ending = { why: readonly string[]; proof: EndProof };
 
 async function conclude(order: DrillOrder, { seen: { header } }: FoundArchive, stages: Stages, drilled: Drilled, { why, proof }: Ending): Promise<DrillReport> {
@@ -137,7 +144,7 @@ async function conclude(order: DrillOrder, { seen: { header } }: FoundArchive, s
     ageMs: Math.max(0, Date.now() - Date.parse(header.startedAt)),
     entries: drilled.entries,
     bytes: drilled.bytes,
-    why: why.slice(0, WHY_MAX).map((each) => each.slice(0, WHY_CHARACTERS_MAX)),
+    why: why.slice(0, WHY_MAX).map(shortened),
     cleanUp: { ...proof, folderLeft: false },
   };
   const rtoObjectiveMs = drilled.machine?.rebuild.rtoObjectiveMs ?? own?.config.objectives.rtoMs ?? null;

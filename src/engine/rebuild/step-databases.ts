@@ -1,6 +1,6 @@
 /** Databases: dumps are loaded into servers of this machine, and counted. One that holds anything is left alone, and the step fails. */
 import { mkdirSync } from "node:fs";
-import { countRedis } from "../../machine/databases/load-files.ts";
+import { beginLog, countRedis, redisLog } from "../../machine/databases/load-redis.ts";
 import { loadDatabase, waitForServer } from "../../machine/databases/load.ts";
 import type { CountDifference, LoadReport } from "../../machine/databases/load-report.ts";
 import type { ServerAddress } from "../../machine/databases/postgresql-client.ts";
@@ -63,11 +63,14 @@ async function loadRedis(loading: Loading): Promise<LoadReport> {
   await startServer(unit, signal);
   await waitForServer("redis", target, ANSWER_MS, signal);
   const nothing = { ...fact, dumps: fact.dumps.map((dump) => ({ ...dump, rows: {} })) };
-  if (!again && (await countRedis(nothing, target, signal)).length > 0) throw new ColdkeepError("E_REFUSED", `Redis ${fact.name} is there and holds something`, { hint: "Move it away," });
+  if (!again && (await countRedis(nothing, target, signal)).length > 0) throw new ColdkeepError("E_REFUSED", `Redis ${fact.name} is there and holds something`, { hint: "See what it is (redis-cli --scan); FLUSHALL if nobody needs it," });
+  const log = await redisLog(target, signal);
   loading.onBegin();
   const stopped = await stopService(unit, signal);
   if (!stopped.ok) throw new ColdkeepError("E_DISK", `${stopped.how} failed:\n${stopped.said.join("\n")}`);
-  const report = await loadDatabase(orderOf({ ...loading, again: true }));
+  const order = orderOf({ ...loading, again: true });
+  const report = await loadDatabase(order);
+  if (log !== null) beginLog(order, log);
   await startServer(unit, signal);
   await waitForServer("redis", target, ANSWER_MS, signal);
   return { ...report, differences: await countRedis(fact, target, signal) };

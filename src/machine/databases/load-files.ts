@@ -1,25 +1,20 @@
-/** Puts SQLite files and Redis' file back where their programs look for them. */
-import { chmodSync, chownSync, copyFileSync, existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+/** Puts SQLite files back where their programs look for them. */
+import { chmodSync, chownSync, copyFileSync, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { Owners } from "../../disk/owners.ts";
 import { ColdkeepError, messageOf } from "../../errors.ts";
-import type { DataFact } from "../../format/data-facts.ts";
-import { compareCounts, type CountDifference, type LoadOrder, type LoadReport } from "./load-report.ts";
-import type { ServerAddress } from "./postgresql-client.ts";
-import { RedisClient } from "./redis-client.ts";
+import { compareCounts, type LoadOrder, type LoadReport } from "./load-report.ts";
 import { countRows, SIDE_FILES } from "./sqlite.ts";
 
-const DEFAULT_RDB = "dump.rdb";
-const CHANGED_MODE = 0o640;
-
-function refuseThere(path: string, replace: boolean): void {
+/** Throws E_REFUSED where a file is there that may not be replaced. */
+export function refuseThere(path: string, replace: boolean): void {
   if (replace || !existsSync(path)) return;
   throw new ColdkeepError("E_REFUSED", `${path} is there already`, { hint: "Move it away." });
 }
 
 /** Copies a dump beside its place, and moves it there whole. */
-function place(from: string, to: string, owner: { uid: number; gid: number } | null, mode: number): void {
+export function place(from: string, to: string, owner: { uid: number; gid: number } | null, mode: number): void {
   const fresh = `${to}.coldkeep-new`;
   mkdirSync(dirname(to), { recursive: true });
   copyFileSync(from, fresh);
@@ -67,27 +62,4 @@ export function loadSqlite({ fact, root, into, replace, onBegin }: LoadOrder): L
     report.differences.push(...compareCounts(dump, found));
   }
   return report;
-}
-
-/** As `loadDatabase`: the file in its directory, while Redis is stopped. */
-export function loadRedis({ fact, root, into, replace }: LoadOrder): LoadReport {
-  const report: LoadReport = { loaded: [], differences: [], remarks: [] };
-  const directory = join(into, fact.dataDirectory);
-  if (fact.dataDirectory === "" || !existsSync(directory)) throw new ColdkeepError("E_REFUSED", `there is no directory ${directory} for Redis' file`, { hint: "Install Redis first, or put the file where `dir` of its configuration says." });
-  for (const dump of fact.dumps) {
-    const to = join(directory, dump.name === "" ? DEFAULT_RDB : basename(dump.name));
-    refuseThere(to, replace);
-    place(join(root, dump.path), to, statSync(directory), CHANGED_MODE);
-    report.loaded.push(dump.name);
-  }
-  report.remarks.push("Redis reads the file at its start, but not with `appendonly yes`: start it once with `appendonly no`, then CONFIG SET appendonly yes");
-  return report;
-}
-
-/** Compares the keys of a running Redis with what the archive says. Throws E_DISK where it does not answer. */
-export async function countRedis(fact: DataFact, target: ServerAddress, signal: AbortSignal): Promise<CountDifference[]> {
-  const client = await RedisClient.open(target, signal);
-  const keyspace = await client.info("keyspace", signal);
-  const found = Object.fromEntries([...keyspace].map(([name, value]) => [name, Number(/^keys=(\d+)/.exec(value)?.[1] ?? 0)]));
-  return fact.dumps.flatMap((dump) => compareCounts(dump, found));
 }

@@ -2,10 +2,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { ColdkeepError, messageOf } from "../../errors.ts";
 import type { DataFact } from "../../format/data-facts.ts";
-import { loadRedis, loadSqlite } from "./load-files.ts";
+import { loadSqlite } from "./load-files.ts";
 import { loadMysql } from "./load-mysql.ts";
 import { loadPostgresql } from "./load-postgresql.ts";
 import type { LoadOrder, LoadReport } from "./load-report.ts";
+import { loadRedis } from "./load-redis.ts";
 import { MysqlClient } from "./mysql-client.ts";
 import { PostgresqlClient, type ServerAddress } from "./postgresql-client.ts";
 import { RedisClient } from "./redis-client.ts";

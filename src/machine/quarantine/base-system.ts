@@ -1,7 +1,7 @@
 /** The system a drill begins with: a minimal Debian, made once by debootstrap and kept, so that the next drill needs no network for it. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { createReadStream, createWriteStream, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, createReadStream, createWriteStream, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createZstdCompress, createZstdDecompress } from "node:zlib";
@@ -47,7 +47,14 @@ async function unpack(file: string, root: string): Promise<void> {
 }
 
 /** Makes the root, from what is kept where there is something. Throws E_NOT_FOUND without debootstrap, E_DISK, the signal's reason. */
-export async function makeBaseSystem({ codename, arch, cache, root, signal }: BaseOrder): Promise<{ fromCache: boolean }> {
+export async function makeBaseSystem(order: BaseOrder): Promise<{ fromCache: boolean }> {
+  const made = await fill(order);
+  // Below it everybody's programs run: this process may make its own folders for itself alone.
+  chmodSync(order.root, 0o755);
+  return made;
+}
+
+async function fill({ codename, arch, cache, root, signal }: BaseOrder): Promise<{ fromCache: boolean }> {
   if (!/^[a-z]+$/.test(codename) || !/^[a-z0-9]+$/.test(arch)) throw new ColdkeepError("E_REFUSED", `the archive is of a system this program cannot make a base of ("${codename}", "${arch}")`, { hint: "Drill at depth files, or on a machine set up by hand with `coldkeep restore --machine`." });
   const file = join(cache, `debian-${codename}-${arch}.tar.zst`);
   mkdirSync(root, { recursive: true });
@@ -71,17 +78,23 @@ export async function makeBaseSystem({ codename, arch, cache, root, signal }: Ba
   return { fromCache: false };
 }
 
+/** What every user of the system inside reads, whatever this process keeps for itself. */
+function writeForAll(path: string, content: string | Buffer): void {
+  writeFileSync(path, content);
+  chmodSync(path, 0o644);
+}
+
 /** Lets apt inside reach what it reaches here: its proxies and certificates, and how names are resolved. */
 export async function lendNetwork(root: string, signal: AbortSignal): Promise<void> {
   const settings = await runTool({ argv: ["apt-config", "dump", "Acquire"], timeoutMs: SHORT_MS, signal }).catch(() => null);
   signal.throwIfAborted();
-  writeFileSync(join(root, "etc/apt/apt.conf.d/00coldkeep-drill"), settings?.stdout ?? "", { mode: 0o644 });
-  for (const path of ["etc/resolv.conf", "etc/hosts"]) if (existsSync(join("/", path))) writeFileSync(join(root, path), readFileSync(join("/", path)));
+  writeForAll(join(root, "etc/apt/apt.conf.d/00coldkeep-drill"), settings?.stdout ?? "");
+  for (const path of ["etc/resolv.conf", "etc/hosts"]) if (existsSync(join("/", path))) writeForAll(join(root, path), readFileSync(join("/", path)));
 }
 
 /** Takes that back, and lets the machine know itself by its name. */
 export function withdrawNetwork(root: string, hostName: string): void {
   rmSync(join(root, "etc/apt/apt.conf.d/00coldkeep-drill"), { force: true });
-  writeFileSync(join(root, "etc/resolv.conf"), "");
-  writeFileSync(join(root, "etc/hosts"), `127.0.0.1 localhost\n127.0.1.1 ${hostName}\n::1 localhost\n`);
+  writeForAll(join(root, "etc/resolv.conf"), "");
+  writeForAll(join(root, "etc/hosts"), `127.0.0.1 localhost\n127.0.1.1 ${hostName}\n::1 localhost\n`);
 }

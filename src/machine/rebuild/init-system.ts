@@ -6,6 +6,8 @@ import { lastLines, runTool, type ToolResult } from "../run-tool.ts";
 const START_MS = 180_000;
 const SHORT_MS = 60_000;
 const SCRIPTS = "/etc/init.d";
+/** A script starts its service as at boot: this program's umask, time zone and locale would go on in it. */
+const AS_AT_BOOT = ["env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=dumb", "sh", "-c", 'umask 022; exec "$@"', "sh"] as const;
 
 /** What became of a service. `said`: the last lines of what was run, where it failed. */
 export type ServiceOutcome = { unit: string; ok: boolean; how: string; said: string[] };
@@ -35,7 +37,7 @@ async function control(verb: "start" | "stop" | "restart", unit: string, signal:
   if (systemdRuns()) return outcome(unit, `systemctl ${verb} ${unit}`, await runTool({ argv: ["systemctl", verb, unit], timeoutMs: START_MS, signal }));
   const script = scriptOf(unit);
   if (script === undefined) return { unit, ok: false, how: "none", said: ["systemd does not run here, and the service has no script in /etc/init.d"] };
-  return outcome(unit, `${script} ${verb}`, await runTool({ argv: [script, verb], timeoutMs: START_MS, signal }));
+  return outcome(unit, `${script} ${verb}`, await runTool({ argv: [...AS_AT_BOOT, script, verb], timeoutMs: START_MS, signal }));
 }
 
 export function startService(unit: string, signal: AbortSignal): Promise<ServiceOutcome> {

@@ -73,7 +73,7 @@ cp /bin/true /usr/local/bin/shop-ping; setcap cap_net_raw+ep /usr/local/bin/shop
 mkdir -p /srv/shop/secret; echo s3cr3t > /srv/shop/secret/key; chown -R shop:shop /srv/shop; chmod 600 /srv/shop/secret/key; setfacl -m u:alice:r /srv/shop/secret/key
 chown -R alice:alice /home/alice
 sed -i 's/^port .*/port ${PORTS.sql}/' /etc/postgresql/15/main/postgresql.conf
-sed -i 's/^port .*/port ${PORTS.redis}/' /etc/redis/redis.conf
+sed -i 's/^port .*/port ${PORTS.redis}/; s/^appendonly .*/appendonly yes/' /etc/redis/redis.conf
 printf 'server { listen 127.0.0.1:${PORTS.page}; location / { proxy_pass http://127.0.0.1:${PORTS.app}; } }\\n' > /etc/nginx/sites-enabled/default
 mkdir -p /etc/systemd/system/multi-user.target.wants; ln -sf /etc/systemd/system/shop.service /etc/systemd/system/multi-user.target.wants/shop.service; update-rc.d shop defaults`);
   // PostgreSQL's port stands as `port = 5432`.
