@@ -53,8 +53,15 @@ function facts(report: HostReport): string {
     fact(`Longest time without a good archive (objective ${formatDuration(objectives.rpoMs)})`, worstGapMs === null ? "–" : formatDuration(worstGapMs), isOver ? "bad" : "good"),
     fact("Stored in each region", newest === undefined ? "–" : formatSize(newest.storedBytes)),
     fact("Incidents", String(incidents.length), incidents.length > 0 ? "doubt" : "good"),
-    ...(objectives.rtoMs === null ? [] : [fact("Rebuild objective (RTO)", formatDuration(objectives.rtoMs))]),
+    ...rtoFacts(report),
   ].join("");
+}
+
+function rtoFacts({ objectives: { rtoMs }, drills }: HostReport): string[] {
+  const measuredMs = drills.findLast((drill) => drill.rtoMs !== null)?.rtoMs ?? null;
+  const objective = rtoMs === null ? "" : ` (objective ${formatDuration(rtoMs)})`;
+  if (measuredMs === null) return rtoMs === null ? [] : [fact(`Rebuild in the last drill${objective}`, "not measured", "doubt")];
+  return [fact(`Rebuild in the last drill${objective}`, formatDuration(measuredMs), rtoMs !== null && measuredMs > rtoMs ? "bad" : "good")];
 }
 
 function charts({ archives, gaps, from, to, objectives }: HostReport): string {
@@ -104,6 +111,18 @@ function proofs({ proofs: runs, hasHistory }: HostReport): string {
   return table("Verifications and drills, newest first", ["begun", "what", { text: "took", className: "n" }, "result"], rows);
 }
 
+function drillTable({ drills }: HostReport): string {
+  if (drills.length === 0) return "<p>No drill was recorded in this period. See <code>coldkeep drill</code>.</p>";
+  const rows = drills.toReversed().map(({ at, depth, archive, rtoMs, result }): Cell[] => [
+    { text: time(at) },
+    { text: depth },
+    { text: archive },
+    { text: rtoMs === null ? "–" : formatDuration(rtoMs), className: "n" },
+    { text: result, className: result === "passed" ? "good" : "bad" },
+  ]);
+  return table("Drills by their signed records, of all machines, newest first", ["held", "depth", "archive", { text: "rebuilt in", className: "n" }, "result"], rows);
+}
+
 function list(items: readonly string[], none: string): string {
   return items.length === 0 ? `<p>${escapeHtml(none)}</p>` : `<ul>${items.map((item) => `<li>${escapeHtml(item)}</li>`).join("")}</ul>`;
 }
@@ -118,7 +137,8 @@ export function reportPage(report: HostReport): string {
 <h2>To look at</h2>${list(findings.map(({ message, hint }) => `${message}. ${hint}`), "Nothing.")}
 ${charts(report)}
 <h2>Archives and regions</h2>${archiveTable(report)}
-<h2>Proofs</h2>${proofs(report)}
+<h2>Drills</h2>${drillTable(report)}
+<h2>Proofs on this machine</h2>${proofs(report)}
 <h2>Incidents</h2>${list(incidents.toReversed().map(({ at, what }) => `${time(at)}: ${what}`), "None in this period.")}
 </main></body></html>
 `;

@@ -5,7 +5,7 @@ import { type Finding, isGood, type Objectives } from "../policy/readiness.ts";
 import { RunHistory, type RecordedRun } from "../state/run-history.ts";
 import type { ListedArchive } from "./list-archives.ts";
 import type { OpenVault } from "./open-vault.ts";
-import { hostStatus, type StatusOrder } from "./status.ts";
+import { hostStatus, type RecordedDrill, type StatusOrder } from "./status.ts";
 
 /** A run of this machine, as far as a report tells of it. */
 export type ReportedRun = { verb: string; level: string | null; startedAt: string; durationMs: number | null; exitStatus: number | null; message: string | null };
@@ -29,8 +29,10 @@ export type HostReport = {
   gaps: Gap[];
   /** Null where there is none. */
   worstGapMs: number | null;
-  /** Verifications and drills. */
+  /** Verifications and drills of this machine. */
   proofs: ReportedRun[];
+  /** Recorded drills of the period, of all machines, oldest first. */
+  drills: RecordedDrill[];
   incidents: Incident[];
   /** Whether the history of runs was at hand: with a kit it is not. */
   hasHistory: boolean;
@@ -58,6 +60,7 @@ export async function hostReport(vault: OpenVault, host: string, order: ReportOr
     gaps,
     worstGapMs: gaps.length === 0 ? null : Math.max(...gaps.map(({ gapMs }) => gapMs)),
     proofs: runs.filter(({ verb }) => verb === "verify" || verb === "drill"),
+    drills: status.drills.filter(({ at }) => Date.parse(at) >= fromMs),
     incidents: incidentsOf(archives, gaps, runs, objectives),
     hasHistory: loaded !== null,
   };

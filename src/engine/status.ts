@@ -2,6 +2,7 @@
 import { findingsOf, newestGood, type Facts, type Finding, type KnownArchive, type Objectives } from "../policy/readiness.ts";
 import { readDrillFacts } from "../format/drill-report.ts";
 import { idTimeMs } from "../format/id.ts";
+import type { DrillRecord } from "../format/record.ts";
 import type { Emit } from "./events.ts";
 import type { LocalFacts } from "./local-facts.ts";
 import { listArchives, type ArchiveFinding, type ListedArchive } from "./list-archives.ts";
@@ -16,7 +17,8 @@ export type HostStatus = {
   retired: { at: string; reason: string } | null;
   /** When somebody last proved, with a record, that the key opens an archive; ISO time. */
   keyCheckedAt: string | null;
-  /** The last drill that was recorded, of files or more. */
+  /** Recorded drills of files or more, of all machines, oldest first. */
+  drills: RecordedDrill[];
   lastDrill: RecordedDrill | null;
   /** Newest first. */
   archives: ListedArchive[];
@@ -31,19 +33,23 @@ function known(archive: ListedArchive): KnownArchive {
   return { id, startedAtMs: Date.parse(startedAt), status, flags, regions };
 }
 
+function drillOf({ at, archive, depth, result, report }: DrillRecord): RecordedDrill {
+  return { at, archive, depth, result, rtoMs: readDrillFacts(report)?.rtoMs ?? null };
+}
+
 /** What the records of a host say of how it stands. Throws StoreError when no region answers. */
-export async function recordedFacts(vault: OpenVault, host: string, emit: Emit, signal: AbortSignal): Promise<Pick<HostStatus, "retired" | "keyCheckedAt" | "lastDrill"> & { drilledAtMs: number | null }> {
+export async function recordedFacts(vault: OpenVault, host: string, emit: Emit, signal: AbortSignal): Promise<Pick<HostStatus, "retired" | "keyCheckedAt" | "drills" | "lastDrill"> & { drilledAtMs: number | null }> {
   const records = await readRecords(vault.reachable, host, vault.trust, emit, signal);
   const retired = records.findLast(({ kind }) => kind === "retire");
   // Whoever restored anything had the key.
   const checked = records.findLast(({ kind, record }) => kind === "drill" && record.result === "passed");
-  const drills = records.flatMap((each) => (each.kind === "drill" && each.record.depth !== "kit" ? [each.record] : []));
-  const last = drills.at(-1);
+  const drills = records.flatMap((each) => (each.kind === "drill" && each.record.depth !== "kit" ? [drillOf(each.record)] : []));
   const passed = drills.findLast(({ result }) => result === "passed");
   return {
     retired: retired?.kind === "retire" ? { at: retired.record.at, reason: retired.record.reason } : null,
     keyCheckedAt: checked?.record.at ?? null,
-    lastDrill: last === undefined ? null : { at: last.at, archive: last.archive, depth: last.depth, result: last.result, rtoMs: readDrillFacts(last.report)?.rtoMs ?? null },
+    drills,
+    lastDrill: drills.at(-1) ?? null,
     drilledAtMs: passed === undefined ? null : Date.parse(passed.at),
   };
 }
