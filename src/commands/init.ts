@@ -69,6 +69,7 @@ function tell({ terminal }: CommandContext, report: InitReport, isLocal: boolean
   if (report.joined || report.kitWritten === null) {
     terminal.say("add this line to the kit, so that restores trust this host:");
     terminal.say(`  # signer: ${report.signerLine}`);
+    if (!report.knowsOperator) terminal.say(`and the kit's "operator ed25519:…" to the signers of ${report.config}, so that this host believes what \`prune\`, \`hold\` and \`drill\` record`);
   }
   if (report.kitWritten !== null) {
     terminal.say(`kit: ${report.kitWritten}`);

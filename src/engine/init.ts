@@ -52,6 +52,8 @@ export type InitReport = {
   kitHoldsIdentity: boolean;
   /** Whether the regions held the vault before. */
   joined: boolean;
+  /** Whether the configuration names an operator, whose records it then believes. */
+  knowsOperator: boolean;
   /** Whether this call made a signer: readers do not know it yet. */
   signerMade: boolean;
   /** Whether nothing had to be done. */
@@ -176,7 +178,7 @@ async function setUp(order: InitOrder, { vault, existingKit, identity, configTex
   const marker = encodeVaultMarker(vault, new Date().toISOString());
   for (const region of regions) await prepareRegion(region, vault, marker);
   createExclusive(order.configPath, configText, "configuration");
-  return { vault, host: order.host, config: order.configPath, regions: order.regions, recipients: identity.recipients, signerLine: signerLine(signer), kitWritten, kitHoldsIdentity: identity.kit !== null, joined, signerMade: true, unchanged: false };
+  return { vault, host: order.host, config: order.configPath, regions: order.regions, recipients: identity.recipients, signerLine: signerLine(signer), kitWritten, kitHoldsIdentity: identity.kit !== null, joined, knowsOperator: identity.operator !== null, signerMade: true, unchanged: false };
 }
 
 /** The same call again: completes what is missing in the regions and refuses to change the configuration. */
@@ -208,5 +210,5 @@ async function checkExisting(order: InitOrder): Promise<InitReport> {
   } finally {
     closeRegions(regions);
   }
-  return { vault: config.vault, host: config.host, config: order.configPath, regions: order.regions, recipients: config.recipients, signerLine: signerLine(signer), kitWritten: null, kitHoldsIdentity: false, joined: true, signerMade, unchanged: true };
+  return { vault: config.vault, host: config.host, config: order.configPath, regions: order.regions, recipients: config.recipients, signerLine: signerLine(signer), kitWritten: null, kitHoldsIdentity: false, joined: true, knowsOperator: config.signers.some(({ role }) => role === "operator"), signerMade, unchanged: true };
 }

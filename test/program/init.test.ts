@@ -95,6 +95,9 @@ test("a second host joins the vault: same id, its own keys, and the line that ma
   writeFileSync(first.movedKit, readFileSync(first.movedKit, "utf8").replace(/^# signer: host web1/m, `${line}\n$&`), { mode: 0o600 });
   const listed = await first.run(["list", "--kit", first.movedKit, "--json"]);
   expect(listed.json<{ archives: { host: string }[] }>().archives.map(({ host }) => host)).toContain("db1");
+  // One that is given recipients makes no operator of its own, and knows none.
+  const third = new TestHost({ regions: first.regions, host: "db2" });
+  expect((await third.run([...third.initArguments(), "--recipient", RECIPIENT])).stderr).toMatch(/"operator ed25519:…" to the signers of /);
 });
 
 test("regions of two different vaults are refused, and a kit of another vault too", async () => {
