@@ -1,4 +1,7 @@
-/** `npm run test:soak -- --minutes M [--seed N]`: the soak, and its figures at the end. Exit 1 and the seed at the first thing that must not be. */
+/**
+ * `npm run test:soak -- --minutes M [--seed N]`: the soak, and its figures at the end. Exit 1 and the seed at the first thing that must not be.
+ * `--only kill` takes just the fault points of such names, each once; `--part 2/4` the second quarter of them, for four at once.
+ */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -6,11 +9,12 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { Figures } from "./lanes.ts";
 
-const { values } = parseArgs({ options: { minutes: { type: "string", default: "10" }, seed: { type: "string" } } });
+const { values } = parseArgs({ options: { minutes: { type: "string", default: "10" }, seed: { type: "string" }, only: { type: "string" }, part: { type: "string", default: "1/1" } } });
+const [part = 0, of = 0] = values.part.split("/").map(Number);
 const minutes = Number(values.minutes);
 const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(values.seed);
-if (!(minutes > 0) || !Number.isSafeInteger(seed)) {
-  console.error("usage: npm run test:soak -- [--minutes M] [--seed N]");
+if (!(minutes > 0) || !Number.isSafeInteger(seed) || !(part >= 1 && part <= of)) {
+  console.error("usage: npm run test:soak -- [--minutes M] [--seed N] [--only REGEX] [--part I/N]");
   process.exit(2);
 }
 
@@ -19,7 +23,7 @@ const dir = mkdtempSync(join(tmpdir(), "coldkeep-soak-"));
 const report = join(dir, "figures.json");
 console.log(`seed ${seed}, ${minutes} minutes`);
 const vitest = join(root, "node_modules/vitest/vitest.mjs");
-const env = { ...process.env, COLDKEEP_SEED: String(seed), COLDKEEP_SOAK_MINUTES: String(minutes), COLDKEEP_SOAK_REPORT: report };
+const env = { ...process.env, COLDKEEP_SEED: String(seed), COLDKEEP_SOAK_MINUTES: String(minutes), COLDKEEP_SOAK_REPORT: report, COLDKEEP_SOAK_PART: `${part - 1}/${of}`, ...(values.only !== undefined && { COLDKEEP_SOAK_ONLY: values.only }) };
 const { status } = spawnSync(process.execPath, [vitest, "run", "--config", "test/vitest.config.ts", "--project", "soak"], { cwd: root, env, stdio: ["ignore", "inherit", "inherit"] });
 
 const figures = existsSync(report) ? (JSON.parse(readFileSync(report, "utf8")) as Figures[]) : [];

@@ -94,7 +94,9 @@ describe("ContentIndex", () => {
   });
 
   test("a folder that cannot be written is E_DISK", () => {
-    expect(() => new ContentIndex(join(tempDir(), "missing"))).toThrow(expect.objectContaining({ code: "E_DISK" }));
+    const file = join(tempDir(), "file");
+    writeFileSync(file, "");
+    expect(() => new ContentIndex(join(file, "below"))).toThrow(expect.objectContaining({ code: "E_DISK" }));
   });
 });
 

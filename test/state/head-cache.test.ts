@@ -28,7 +28,7 @@ test("a head is found while the region lists its object as it did, and in that r
   }
 });
 
-test("a damaged row, a damaged file and a folder that is not there cost a question, no more", () => {
+test("a damaged row, a damaged file and a folder that cannot be made cost a question, no more", () => {
   const dir = tempDir();
   keep(dir);
   const database = new DatabaseSync(join(dir, "heads.db"));
@@ -40,7 +40,7 @@ test("a damaged row, a damaged file and a folder that is not there cost a questi
   for (const ending of ["-wal", "-shm"]) rmSync(join(dir, `heads.db${ending}`), { force: true });
   writeFileSync(join(dir, "heads.db"), Buffer.alloc(8192, 7));
   expect(find(dir)).toBeUndefined();
-  const missing = join(tempDir(), "missing");
-  keep(missing);
-  expect(find(missing)).toBeUndefined();
+  const below = join(dir, "heads.db", "below");
+  keep(below);
+  expect(find(below)).toBeUndefined();
 });
