@@ -56,6 +56,7 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 60_000,
           maxWorkers: PROGRAMS_AT_ONCE,
+          sequence: { groupOrder: 2 },
         },
       },
       {
@@ -66,6 +67,7 @@ export default defineConfig({
           testTimeout: 600_000,
           hookTimeout: 120_000,
           maxWorkers: 2,
+          sequence: { groupOrder: 3 },
         },
       },
       {
@@ -76,6 +78,7 @@ export default defineConfig({
           testTimeout: 900_000,
           hookTimeout: 120_000,
           fileParallelism: false,
+          sequence: { groupOrder: 4 },
         },
       },
       {
@@ -86,6 +89,7 @@ export default defineConfig({
           // It looks at the clock itself.
           testTimeout: 2_000_000_000,
           hookTimeout: 120_000,
+          sequence: { groupOrder: 5 },
         },
       },
     ],

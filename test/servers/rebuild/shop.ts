@@ -12,7 +12,8 @@ export const ORDERS = 5000;
 export const SHOP_PACKAGES = "nginx-light postgresql redis-server cron python3 acl libcap2-bin procps curl ca-certificates sudo";
 
 const APP = `#!/usr/bin/python3
-import http.server, subprocess
+import http.server, subprocess, sys
+if len(sys.argv) > 1: sys.exit()  # what cron asks of it
 def ask(*argv): return subprocess.run(argv, capture_output=True, text=True).stdout.strip()
 class Page(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
