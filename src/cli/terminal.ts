@@ -195,7 +195,10 @@ export class ProcessTerminal implements Terminal {
   #err(level: LogLevel, text: string, label?: Label): void {
     const { stderr, secrets, toJournal } = this.#options;
     const shown = label !== undefined && this.#color ? painted(label, COLORS[label]) : label;
-    const line = `${toJournal ? `<${PRIORITY[level]}>` : ""}${shown === undefined ? "" : `coldkeep: ${shown}: `}${printable(secrets.without(text))}\n`;
+    const priority = toJournal ? `<${PRIORITY[level]}>` : "";
+    // What a tool said fills several lines; further ones are set in, so that none can be taken for a line of ours.
+    const lines = label === "error" ? secrets.without(text).split("\n") : [secrets.without(text)];
+    const line = lines.map((each, at) => `${priority}${at > 0 ? "  " : shown === undefined ? "" : `coldkeep: ${shown}: `}${printable(each)}\n`).join("");
     const write = (): void => {
       if (!stderr.destroyed) stderr.write(line);
     };

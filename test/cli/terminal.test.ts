@@ -160,6 +160,8 @@ describe("what never arrives", () => {
     expect(out()).toBe("x\\u001b[2J\\u009b\\u202ey\\xff\t\\r\nz\n");
     terminal.warn("x\ncoldkeep: error: forged");
     expect(err()).toBe("coldkeep: warning: x\\ncoldkeep: error: forged\n");
+    terminal.fail({ code: "E_DISK", message: "the tool said\ncoldkeep: error: forged\x1b", hint: "See\nit." });
+    expect(err()).toBe("coldkeep: error: the tool said\n  coldkeep: error: forged\\u001b\ncoldkeep: hint: See\\nit.\n");
     terminal.json({ name: "x\x1b\x9b\u202e\n\udcff" });
     const line = out();
     // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
