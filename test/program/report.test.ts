@@ -27,7 +27,7 @@ describe("a report", () => {
     renameSync(host.config, other);
     writeFileSync(host.config, `${readFileSync(other, "utf8")}\nsafety: {mustExist: ["/<script>alert(1)</script>"]}\n`);
     await host.backup([], { env: clockAt(START + 9 * DAY + 7_200_000) });
-  }, 60_000);
+  }, 180_000);
 
   test("as a document: gaps, the worst of them, proofs and incidents", async () => {
     const { status, ...run } = await host.run([...args, "--json", "--config", host.config], now);
