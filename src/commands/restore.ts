@@ -55,7 +55,7 @@ function documentOf({ exitStatus: _, lost, damaged, ...rest }: RestoreReport): R
 }
 
 function tell({ terminal }: CommandContext, report: RestoreReport): void {
-  for (const id of report.passedOver) terminal.warn(`the newest archive, ${id}, is damaged in every region: this is the one before it`, "See `coldkeep verify`, and repair.md of the guide.");
+  for (const id of report.passedOver) terminal.warn(`archive ${id} is newer, and its manifest is right in no region: this is the newest that is`, "See `coldkeep verify`, and repair.md of the guide.");
   for (const path of report.lost.slice(0, SHOWN_MAX)) terminal.warn(`${printable(path)} is lost: no region has its bytes right`);
   if (report.lost.length > SHOWN_MAX) terminal.warn(`${report.lost.length - SHOWN_MAX} more files are lost`, "Run the same command with --merge --json for the whole list.");
   for (const { what, count, examples } of report.notKept) {

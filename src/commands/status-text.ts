@@ -99,8 +99,9 @@ function localRows({ local }: HostStatus, nowMs: number): string[] {
   ];
 }
 
-function drillRow({ lastDrill }: HostStatus, { rtoMs }: Objectives, nowMs: number): string[] {
-  if (lastDrill === null) return [];
+function drillRow({ drills }: HostStatus, { rtoMs }: Objectives, nowMs: number): string[] {
+  const lastDrill = drills.at(-1);
+  if (lastDrill === undefined) return [];
   const { at, depth, result, rtoMs: measuredMs } = lastDrill;
   const took = measuredMs === null ? "" : `; took ${formatDuration(measuredMs)}${rtoMs === null ? "" : `, the objective is ${formatDuration(rtoMs)}`}`;
   return [row("drilled", `${depth} ${result} ${formatDuration(Math.max(0, nowMs - Date.parse(at)))} ago${took}`)];
@@ -146,7 +147,7 @@ export function statusDocument(status: HostStatus, objectives: Objectives, nowMs
     growth: grown,
     ...localDocument(status),
     keyCheckedAt: status.keyCheckedAt,
-    lastDrill: status.lastDrill,
+    lastDrill: status.drills.at(-1) ?? null,
     archivesTotal: archives.length,
     archives: archives.slice(0, LISTED_MAX),
     findings,

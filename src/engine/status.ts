@@ -19,7 +19,6 @@ export type HostStatus = {
   keyCheckedAt: string | null;
   /** Recorded drills of files or more, of all machines, oldest first. */
   drills: RecordedDrill[];
-  lastDrill: RecordedDrill | null;
   /** Newest first. */
   archives: ListedArchive[];
   /** The newest that is whole, in enough regions. */
@@ -38,7 +37,7 @@ function drillOf({ at, archive, depth, result, report }: DrillRecord): RecordedD
 }
 
 /** What the records of a host say of how it stands. Throws StoreError when no region answers. */
-export async function recordedFacts(vault: OpenVault, host: string, emit: Emit, signal: AbortSignal): Promise<Pick<HostStatus, "retired" | "keyCheckedAt" | "drills" | "lastDrill"> & { drilledAtMs: number | null }> {
+export async function recordedFacts(vault: OpenVault, host: string, emit: Emit, signal: AbortSignal): Promise<Pick<HostStatus, "retired" | "keyCheckedAt" | "drills"> & { drilledAtMs: number | null }> {
   const records = await readRecords(vault.reachable, host, vault.trust, emit, signal);
   const retired = records.findLast(({ kind }) => kind === "retire");
   // Whoever restored anything had the key.
@@ -49,7 +48,6 @@ export async function recordedFacts(vault: OpenVault, host: string, emit: Emit, 
     retired: retired?.kind === "retire" ? { at: retired.record.at, reason: retired.record.reason } : null,
     keyCheckedAt: checked?.record.at ?? null,
     drills,
-    lastDrill: drills.at(-1) ?? null,
     drilledAtMs: passed === undefined ? null : Date.parse(passed.at),
   };
 }
@@ -86,6 +84,6 @@ export async function hostStatus(vault: OpenVault, host: string, order: StatusOr
   const open = findings.filter(({ kind, archive }) => kind !== "revoked-signer" || newest === undefined || idTimeMs(archive) > newest.sequence);
   const chain = open.filter(({ kind }) => kind !== "mix").map(chainText);
   const mix = open.find(({ kind }) => kind === "mix")?.message ?? null;
-  const facts: Facts = { nowMs, archives: archives.map(known), copies, retired: retired !== null, skews, chain, mix, ...local, failure, drilledAtMs: latestOf(recordedMs, local.drilledAtMs), lastDrill: recorded.lastDrill };
+  const facts: Facts = { nowMs, archives: archives.map(known), copies, retired: retired !== null, skews, chain, mix, ...local, failure, drilledAtMs: latestOf(recordedMs, local.drilledAtMs), lastDrill: recorded.drills.at(-1) ?? null };
   return { host, ...recorded, archives, newestGood: newestGood(facts.archives, copies)?.id ?? null, local, findings: findingsOf(facts, objectives) };
 }

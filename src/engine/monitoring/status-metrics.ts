@@ -8,7 +8,8 @@ function seconds(time: string): number {
 }
 
 /** For Prometheus: to be scraped, or written where a collector finds it. */
-export function formatStatusMetrics({ host, archives, newestGood, findings, retired, keyCheckedAt, lastDrill, local }: HostStatus, { rpoMs, rtoMs }: Objectives, vault: string): string {
+export function formatStatusMetrics({ host, archives, newestGood, findings, retired, keyCheckedAt, drills, local }: HostStatus, { rpoMs, rtoMs }: Objectives, vault: string): string {
+  const lastDrill = drills.at(-1) ?? null;
   const out = new Exposition({ host, vault });
   const good = archives.find(({ id }) => id === newestGood);
   const [newest] = archives;
