@@ -1,6 +1,7 @@
 /** From reading options to an open vault. */
 import { OpenVault, type Authority } from "../engine/open-vault.ts";
 import { parseSignerArgument } from "../format/kit.ts";
+import { readerCache } from "../state/state-paths.ts";
 import type { CommandContext } from "./command.ts";
 import { emitTo } from "./emit.ts";
 import { requireKitAt, unsealed } from "./passphrase.ts";
@@ -16,18 +17,18 @@ export async function authorityOf(context: CommandContext, options: Pick<Reading
   return { kind: "config", loaded: ownConfig(context, options.config) };
 }
 
-function open(context: CommandContext, options: ReadingOptions, authority: Authority, waitsForAll: boolean): Promise<OpenVault> {
-  return OpenVault.open({ authority, region: options.region, host: options.host, waitsForAll, emit: emitTo(context.terminal), signal: context.signal });
+function open(context: CommandContext, { region, host }: ReadingOptions, authority: Authority, order: { waitsForAll: boolean; readerCache?: string | undefined }): Promise<OpenVault> {
+  return OpenVault.open({ ...order, authority, region, host, emit: emitTo(context.terminal), signal: context.signal });
 }
 
-/** Opens what the options name, without the regions that answer late, unless it `waitsForAll`. A sealed kit stays so. The caller closes it. Throws E_CONFIG, E_KIT, E_REGION, E_USAGE. */
+/** Opens what the options name, without the regions that answer late, unless it `waitsForAll`, and then nothing kept from earlier counts. A sealed kit stays so. The caller closes it. Throws E_CONFIG, E_KIT, E_REGION, E_USAGE. */
 export async function openVault(context: CommandContext, options: ReadingOptions, waitsForAll = false): Promise<OpenVault> {
-  return open(context, options, await authorityOf(context, options), waitsForAll);
+  return open(context, options, await authorityOf(context, options), { waitsForAll, readerCache: waitsForAll ? undefined : readerCache(context.env) });
 }
 
-/** The same for what an identity opens: asks for the passphrase of a kit that has one, before anything else. */
+/** The same for what an identity opens: asks for the passphrase of a kit that has one, before anything else. What restores leaves nothing in a home that it may be about to bring back. */
 export async function openSealedVault(context: CommandContext, options: OpeningOptions, waitsForAll = false): Promise<OpenVault> {
   const authority = await authorityOf(context, options);
   const opened: Authority = authority.kind === "kit" ? { kind: "kit", kit: await unsealed(context, authority.kit, options) } : authority;
-  return open(context, options, opened, waitsForAll);
+  return open(context, options, opened, { waitsForAll });
 }

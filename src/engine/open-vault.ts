@@ -38,6 +38,8 @@ export type ReadingOrder = {
   host?: string | undefined;
   /** Every region matters, however long it takes. */
   waitsForAll?: boolean;
+  /** Folder of a reader without a configuration, where heads of manifests may be kept for the next time. */
+  readerCache?: string | undefined;
   emit: Emit;
   signal: AbortSignal;
 };
@@ -167,13 +169,18 @@ export class OpenVault {
     const { emit, signal } = this.#order;
     const early = this.#early?.host === host ? this.#early.listings : undefined;
     this.#early = undefined;
-    const { authority } = this.#order;
-    using heads = authority.kind === "config" ? new HeadCache(authority.loaded.config.state) : undefined;
+    using heads = this.#openHeads();
     const survey = await surveyLiving(this.reachable, host, this.trust, emit, signal, { early, heads });
     for (const { error } of survey.lost) emit({ kind: "warning", message: messageOf(error), hint: error instanceof ColdkeepError ? error.hint : undefined });
     for (const { region, fault } of survey.faulty) emit({ kind: "warning", message: `region "${region}": ${fault.message}`, hint: fault.hint });
     for (const finding of this.findings(host, survey)) emit({ kind: "warning", message: finding.message });
     return survey;
+  }
+
+  #openHeads(): HeadCache | undefined {
+    const { authority, readerCache } = this.#order;
+    if (authority.kind === "config") return new HeadCache(authority.loaded.config.state);
+    return readerCache === undefined ? undefined : new HeadCache(join(readerCache, this.trust.vault));
   }
 
   /** Only the newest archive of a host that verifies, without a word; quicker where it is younger than `sinceMs`. */

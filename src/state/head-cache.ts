@@ -5,6 +5,7 @@
  */
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
+import { ID_LENGTH } from "../format/id.ts";
 import { StateDatabase } from "./database.ts";
 
 /** An object as a region lists it. */
@@ -23,15 +24,19 @@ const SCHEMA = `
     PRIMARY KEY (location, key)
   ) WITHOUT ROWID;`;
 
-/** Rows kept; those of the oldest ids, which sort first, go first. */
-const ROWS_MAX = 20_000;
+/** Rows kept, of about a KiB; those of the oldest archives go first. */
+const ROWS_MAX = 50_000;
+/** `<id>.manifest`: an id begins with its time. */
+const NAME_LENGTH = ID_LENGTH + ".manifest".length;
 
 /** Never throws: what cannot be read or kept is fetched again. */
 export class HeadCache implements Disposable {
   readonly #database: StateDatabase | undefined;
   readonly #found: { listed: ListedHead; bytes: Buffer }[] = [];
+  readonly #rowsMax: number;
 
-  constructor(stateDir: string) {
+  constructor(stateDir: string, rowsMax = ROWS_MAX) {
+    this.#rowsMax = rowsMax;
     this.#database = attempt(() => new StateDatabase(join(stateDir, "heads.db"), SCHEMA));
   }
 
@@ -56,7 +61,7 @@ export class HeadCache implements Disposable {
       database.transaction(() => {
         const insert = database.statement("INSERT OR REPLACE INTO head VALUES (?, ?, ?, ?, ?, ?)");
         for (const { listed, bytes } of found) insert.run(listed.location, listed.key, listed.sizeBytes, Math.floor(listed.modifiedMs), bytes, crc32(bytes));
-        database.statement(`DELETE FROM head WHERE (location, key) IN (SELECT location, key FROM head ORDER BY key DESC LIMIT -1 OFFSET ${ROWS_MAX})`).run();
+        database.statement(`DELETE FROM head WHERE (location, key) IN (SELECT location, key FROM head ORDER BY substr(key, -${NAME_LENGTH}) DESC LIMIT -1 OFFSET ?)`).run(this.#rowsMax);
       }),
     );
   }

@@ -1,5 +1,5 @@
 /** list, files, show, diff and state rebuild: what they say of a small vault, to people and to programs. */
-import { chmodSync, cpSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, unlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, truncateSync, unlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { startFakeS3 } from "../support/fake-s3.ts";
@@ -226,4 +226,31 @@ test("a region that is dead does not hold up who reads, when another one answers
   expect({ status, isQuick: performance.now() - startMs < 20_000 }).toEqual({ status: 0, isQuick: true });
   expect(stdout).toContain("complete");
   expect(stderr).toMatch(/region "dead" .* does not answer/);
+});
+
+test("with a kit, manifests seen before are not fetched again, unless to verify; one that is other than it was is", async () => {
+  const fake = await startFakeS3({ buckets: ["vault"] });
+  const other = await setUpHost(s3Options({ north: fake }));
+  for (let night = 0; night < 4; night++) await other.backup();
+  const caches = join(tempDir(), "caches");
+  const fetched = async (verb: string, env: Record<string, string> = { XDG_CACHE_HOME: caches }): Promise<number> => {
+    const before = fake.requests.length;
+    const run = await other.run([verb, "--kit", other.movedKit], { env });
+    expect({ status: run.status, stderr: verb === "verify" ? "" : run.stderr }).toEqual({ status: 0, stderr: "" });
+    return fake.requests.slice(before).filter(({ operation, key }) => operation === "GetObject" && key.includes("/archives/")).length;
+  };
+  expect(await fetched("list")).toBe(4);
+  // The newest may be wanted whole.
+  expect(await fetched("list")).toBe(1);
+  expect(await fetched("verify")).toBeGreaterThanOrEqual(4);
+  expect(statSync(join(caches, "coldkeep")).mode & 0o777).toBe(0o700);
+  const oldest = [...fake.bucket("vault").keys()].filter((key) => key.includes("/archives/")).toSorted()[0] ?? "";
+  const bytes = fake.bucket("vault").get(oldest) ?? Buffer.alloc(0);
+  fake.bucket("vault").set(oldest, Buffer.from("nonsense"));
+  const damaged = await other.run(["list", "--kit", other.movedKit], { env: { XDG_CACHE_HOME: caches } });
+  expect(damaged.stderr).toContain(`region "north"`);
+  // A cache that cannot be made costs questions, no more.
+  fake.bucket("vault").set(oldest, bytes);
+  writeFileSync(`${caches}-file`, "");
+  expect(await fetched("list", { XDG_CACHE_HOME: `${caches}-file` })).toBe(4);
 });

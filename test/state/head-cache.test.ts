@@ -2,6 +2,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { expect, test } from "vitest";
+import { makeId } from "../../src/format/id.ts";
 import { HeadCache, type ListedHead } from "../../src/state/head-cache.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
@@ -25,6 +26,20 @@ test("a head is found while the region lists its object as it did, and in that r
   expect(find(dir)).toBe(HEAD.toString());
   for (const change of [{ location: "s3://south/vault" }, { key: "hosts/a/archives/2.manifest" }, { sizeBytes: 901 }, { modifiedMs: LISTED.modifiedMs + 1 }]) {
     expect(find(dir, { ...LISTED, ...change }), JSON.stringify(change)).toBeUndefined();
+  }
+});
+
+test("of more heads than are kept those of the oldest archives go, whichever host's they are", () => {
+  const dir = tempDir();
+  const key = (host: string, n: number): string => `hosts/${host}/archives/${makeId(n * 1000, Buffer.alloc(10))}.manifest`;
+  {
+    using cache = new HeadCache(dir, 4);
+    for (const n of [2, 0, 1]) for (const host of ["a", "z"]) cache.note({ ...LISTED, key: key(host, n) }, HEAD);
+    cache.save();
+  }
+  for (const host of ["a", "z"]) {
+    expect(find(dir, { ...LISTED, key: key(host, 0) }), host).toBeUndefined();
+    expect(find(dir, { ...LISTED, key: key(host, 1) }), host).toBe(HEAD.toString());
   }
 });
 
