@@ -44,12 +44,16 @@ export class CatalogLines {
     this.#before = this.#walked.segments.length;
   }
 
-  /** Ends the open segments; all of them, in order. */
-  seal(): WrittenSegment[] {
+  /** Ends the open segments, after which `finished` has every line. */
+  seal(): void {
     this.#walked.seal();
     this.#own?.seal();
-    const { segments } = this.#walked;
+  }
+
+  /** The segments that have ended, in order, and how many entries they hold. */
+  finished(): { segments: WrittenSegment[]; entries: number } {
+    const { segments, entries } = this.#walked;
     const before = this.#before ?? segments.length;
-    return [...segments.slice(0, before), ...(this.#own?.segments ?? []), ...segments.slice(before)];
+    return { segments: [...segments.slice(0, before), ...(this.#own?.segments ?? []), ...segments.slice(before)], entries: entries + (this.#own?.entries ?? 0) };
   }
 }

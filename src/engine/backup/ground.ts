@@ -40,6 +40,8 @@ export type BackupOrder = ChainChoice & {
   acceptChanges: boolean;
   /** Nobody watches: the run takes a low priority. */
   inBackground: boolean;
+  /** How often a run that goes on writes a checkpoint, ms. Default: six hours. */
+  checkpointEveryMs?: number;
   emit: Emit;
   signal: AbortSignal;
 };

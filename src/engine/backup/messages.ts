@@ -219,6 +219,8 @@ export type ScanReport = { counts: ScanCounts; problems: Problem[]; problemsTota
 
 export type SealRequest = {
   kind: "seal";
+  /** The walk goes on: only what is finished so far counts. */
+  goesOn: boolean;
   catalogId: string;
   head: { vault: string; host: string; id: string; sources: string[]; run: Record<string, unknown>; databases: DataFact[]; /** Of the machine; empty where none was taken. */ profile: Record<string, unknown> };
   sealed: SealedHead;

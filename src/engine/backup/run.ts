@@ -22,6 +22,7 @@ import type { Manifest } from "../manifests.ts";
 import { ownDirectories } from "../machine-profile.ts";
 import { closeRegions, type Region } from "../region.ts";
 import { knownObjects, objectsToRewrite } from "./base.ts";
+import { CHECKPOINT_EVERY_MS, Checkpoints } from "./checkpoints.ts";
 import { Crew, Scouts } from "./crew.ts";
 import { FanOut } from "./fan-out.ts";
 import { findGround, readSafeSetup, type BackupOrder, type Ground } from "./ground.ts";
@@ -32,7 +33,7 @@ import { measureUse } from "./reclaim.ts";
 import { fingerprintSet } from "./recipient-sets.ts";
 import { describeStages, StageClock } from "./stage-times.ts";
 import { takeDumps } from "./take-dumps.ts";
-import { commit, sealArchive, type Sealing } from "./write-manifest.ts";
+import { commit, makeManifest, runFacts, storeCatalog, type Sealing } from "./write-manifest.ts";
 
 export type BackupReport = {
   /** Null for a dry run. */
@@ -108,6 +109,8 @@ class BackupRun {
   readonly #data: DataPlan;
   #databases: DataFact[] = [];
 
+  /** While the walk goes on. */
+  #checkpoints: Checkpoints | null = null;
   #committed: { id: string; segments: readonly SegmentReference[] } | undefined;
   readonly #scouts: Scouts;
   readonly #profile: ProfileTaker;
@@ -135,7 +138,7 @@ class BackupRun {
     signal.addEventListener("abort", interrupt, { once: true });
     try {
       if (signal.aborted) interrupt();
-      const [report] = await Promise.all([crew.finished(), this.#takeDumps(crew)]);
+      const report = await this.#walkAndStore(crew);
       this.#clock.end("walked, packed and stored");
       if (crew.packerTimes.length > 0) this.#order.emit({ kind: "detail", message: describeStages(crew.packerTimes) });
       if (signal.aborted && this.#written.size === 0) throw interrupted();
@@ -153,6 +156,28 @@ class BackupRun {
       signal.removeEventListener("abort", interrupt);
       await crew.abandon();
     }
+  }
+
+  async #walkAndStore(crew: Crew): Promise<ScanReport> {
+    const work = Promise.all([crew.finished(), this.#takeDumps(crew)]).then(([report]) => report);
+    if (this.#order.dryRun) return work;
+    const facts = { startedAt: new Date(this.#startedAtMs).toISOString() };
+    this.#checkpoints = new Checkpoints(this.#order.checkpointEveryMs ?? CHECKPOINT_EVERY_MS, () => ({
+      ...this.#sealing(crew),
+      status: "unfinished",
+      goesOn: true,
+      flags: [],
+      facts,
+      profile: Promise.resolve(null),
+      databases: [],
+    }));
+    return this.#checkpoints.during(work);
+  }
+
+  /** What the catalog and manifest of a checkpoint and of an archive have in common. */
+  #sealing(crew: Crew): Pick<Sealing, "ground" | "crew" | "fanOut" | "written" | "startedAtMs" | "sources" | "emit" | "signal"> {
+    const sources = sourcesOf(this.#ground.setup).map(({ path }) => path.toWellFormed());
+    return { ground: this.#ground, crew, fanOut: this.#fanOut, written: this.#written, startedAtMs: this.#startedAtMs, sources, emit: this.#order.emit, signal: this.#storing.signal };
   }
 
   /** Takes the dumps beside the walk; an interrupted run, or a failed one, leaves out what is not whole. */
@@ -211,29 +236,26 @@ class BackupRun {
       this.#ground.state.noteObjects([known]);
       confirmed();
     });
+    this.#checkpoints?.noteStored(object.id);
     if ("path" in body) rmSync(body.path, { force: true });
   }
 
   async #conclude(crew: Crew, report: ScanReport): Promise<BackupReport> {
     const isInterrupted = this.#order.signal.aborted;
     const flags = isInterrupted ? [] : this.#flagsOf(report);
+    const usual = nextUsual(this.#ground.base?.usual ?? null, report.counts, report.sources, flags, this.#order.acceptChanges);
+    const whole = report.problemsTotal === 0 ? "complete" : "partial";
     const sealing: Sealing = {
-      ground: this.#ground,
-      crew,
-      fanOut: this.#fanOut,
-      written: this.#written,
-      report,
+      ...this.#sealing(crew),
+      status: isInterrupted ? "unfinished" : whole,
+      goesOn: false,
       flags,
-      usual: nextUsual(this.#ground.base?.usual ?? null, report.counts, report.sources, flags, this.#order.acceptChanges),
+      facts: runFacts(this.#startedAtMs, report, flags, usual),
       profile: this.#profile.taken(),
-      startedAtMs: this.#startedAtMs,
-      sources: sourcesOf(this.#ground.setup).map(({ path }) => path.toWellFormed()),
-      type: isInterrupted ? "checkpoint" : "manifest",
       databases: this.#databases,
-      emit: this.#order.emit,
-      signal: this.#storing.signal,
     };
-    const { manifest, addedBytes, segments } = await sealArchive(sealing);
+    const stored = await storeCatalog(sealing);
+    const manifest = makeManifest(sealing, stored);
     this.#clock.end("catalog stored");
     const complete = await commit(sealing, manifest);
     this.#clock.end("looked up and committed");
@@ -243,9 +265,9 @@ class BackupRun {
     this.#ground.state.noteLatest({ id: manifest.header.id, sha256: manifest.sha256, sequence: manifest.header.sequence });
     this.#ground.state.clearIntent();
     this.#ground.state.noteObjects(knownObjects(manifest));
-    this.#ground.cache.retain(new Set(segments.map((segment) => segment.sha256)));
-    this.#committed = { id: manifest.header.id, segments };
-    return this.#report(report, flags, manifest, complete, addedBytes);
+    this.#ground.cache.retain(new Set(stored.catalog.segments.map((segment) => segment.sha256)));
+    this.#committed = { id: manifest.header.id, segments: stored.catalog.segments };
+    return this.#report(report, flags, manifest, complete, manifest.header.totals.addedBytes);
   }
 
   /** What the next runs go by; the archive stands without it. */

@@ -24,8 +24,6 @@ export class ScanLog {
     bytesRead: 0,
     bytesPacked: 0,
   };
-  /** Entries whose lines are in the catalog. */
-  entriesWritten = 0;
   lastPath = "";
   readonly #tell: (problem: Problem) => void;
   readonly #sources: Source[];
@@ -144,10 +142,6 @@ export class ScanLog {
 
   socket(): void {
     this.counts.sockets++;
-  }
-
-  lineWritten(isEntry: boolean): void {
-    if (isEntry) this.entriesWritten++;
   }
 
   get problems(): { total: number; items: Problem[] } {

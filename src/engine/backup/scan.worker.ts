@@ -87,10 +87,7 @@ class ScanThread {
   }
 
   #expectDumps(dispatch: TaskDispatch): DumpsUnderWay {
-    const write = (line: CatalogLineText): void => {
-      this.#lines.addOwn(line);
-      this.#log.lineWritten(line.at === undefined);
-    };
+    const write = (line: CatalogLineText): void => this.#lines.addOwn(line);
     const previous = this.#setup.previous === null ? null : new PreviousCatalog(ownSegments(this.#setup.previous.segments), this.#cache);
     return new DumpsUnderWay({ book: this.#book, dispatch, log: this.#log, previous, write });
   }
@@ -225,11 +222,11 @@ class ScanThread {
   }
 
   #seal(request: SealRequest): void {
-    const segments = this.#lines.seal();
-    const facts = { entries: this.#log.entriesWritten, problems: this.#log.problems };
-    const sealed = sealCatalog(request, segments, facts, this.#cache);
+    if (!request.goesOn) this.#lines.seal();
+    const { segments, entries } = this.#lines.finished();
+    const sealed = sealCatalog(request, segments, { entries, problems: this.#log.problems }, this.#cache);
     const catalogs = new Set(segments.map((segment) => segment.object)).add(request.catalogId);
-    const totals = { entries: this.#log.entriesWritten, sourceBytes: this.#log.counts.sourceBytes };
+    const totals = { entries, sourceBytes: this.#log.counts.sourceBytes };
     this.#tell({
       kind: "sealed",
       catalog: { ...sealed, totals, path: request.spoolPath, volumes: [...new Set([...this.#scanner.volumes, ...(this.#dumps?.volumes ?? [])])], catalogs: [...catalogs], segments },

@@ -282,7 +282,6 @@ export class Scanner {
   #write({ text, path, at }: CatalogLineText): void {
     if (this.#parts.dispatch === null) return;
     this.#parts.segments.add(text, path, at);
-    this.#parts.log.lineWritten(at === undefined);
   }
 
   #repeat({ stored, path, at, volumes }: StoredLine): void {
@@ -290,7 +289,6 @@ export class Scanner {
     if (typeof volumes === "string") this.#volumes.add(volumes);
     else if (volumes !== null) this.#needVolumes(volumes);
     this.#parts.segments.addStored(stored, path, at);
-    this.#parts.log.lineWritten(at === undefined);
   }
 
   #needVolumes(ids: Iterable<string>): void {

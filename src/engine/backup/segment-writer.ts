@@ -18,6 +18,8 @@ type Following = { segment: SegmentReference; lines: readonly string[]; count: n
 
 export class SegmentWriter {
   readonly segments: WrittenSegment[] = [];
+  /** Entries whose lines are in `segments`. */
+  entries = 0;
   readonly #cache: CatalogCache;
   readonly #stored: ReadonlyMap<string, SegmentReference>;
   readonly #compressor = new FrameCompressor(CATALOG_LEVEL);
@@ -26,6 +28,7 @@ export class SegmentWriter {
   #first: { path: string; at: number | undefined } | null = null;
   /** Instead of open lines: as long as an old segment comes again, its text need not be made. */
   #following: Following | null = null;
+  #openEntries = 0;
 
   /** `stored`: segments of the previous archive that may be named again, by digest. */
   constructor(cache: CatalogCache, stored: ReadonlyMap<string, SegmentReference>) {
@@ -37,6 +40,7 @@ export class SegmentWriter {
     const lineBytes = Buffer.byteLength(line) + 1;
     if (this.#beginsWith(lineBytes, path, at)) this.seal();
     else this.#unfollow();
+    if (at === undefined) this.#openEntries++;
     this.#first ??= { path, at };
     this.#lines.push(line);
     this.#bytes += lineBytes;
@@ -47,12 +51,14 @@ export class SegmentWriter {
     const following = this.#following;
     if (following?.segment === segment && following.count === index) {
       following.count++;
+      if (at === undefined) this.#openEntries++;
       return;
     }
     const line = lines[index] ?? "";
     if (index > 0 || !this.#beginsWith(Buffer.byteLength(line) + 1, path, at)) return this.add(line, path, at);
     this.seal();
     this.#following = { segment, lines, count: 1 };
+    if (at === undefined) this.#openEntries++;
   }
 
   /** Whether a segment begins with this line: the same question that was asked when the archive before was written. */
@@ -76,10 +82,14 @@ export class SegmentWriter {
   /** Ends the open segment. */
   seal(): void {
     if (this.#following !== null && !this.#repeat(this.#following)) this.#unfollow();
-    if (this.#first === null) return;
+    if (this.#first !== null) this.#end(this.#first);
+    this.entries += this.#openEntries;
+    this.#openEntries = 0;
+  }
+
+  #end({ path, at }: { path: string; at: number | undefined }): void {
     const text = Buffer.from(`${this.#lines.join("\n")}\n`);
     const sha256 = sha256Hex(text);
-    const { path, at } = this.#first;
     const known = this.#stored.get(sha256);
     if (known !== undefined) this.segments.push({ ...known, first: path, at });
     else {

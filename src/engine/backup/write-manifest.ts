@@ -36,21 +36,24 @@ export type Sealing = {
   fanOut: FanOut;
   /** Objects this run stored. */
   written: Map<string, KnownObject>;
-  report: ScanReport;
-  /** What is unusual about this archive, and what is usual from it on. */
+  /** What is unfinished becomes a checkpoint. */
+  status: ManifestHeader["status"];
+  /** Whether the walk does, beyond this checkpoint. */
+  goesOn: boolean;
   flags: readonly Flag[];
-  usual: Usual;
+  /** For the root of the catalog (format §8.1). */
+  facts: Record<string, unknown>;
   profile: Promise<Profile | null>;
   startedAtMs: number;
   sources: string[];
   /** What is known of the dumps. */
   databases: DataFact[];
-  type: "manifest" | "checkpoint";
   emit: Emit;
   signal: AbortSignal;
 };
 
-export type Sealed = { manifest: Manifest; addedBytes: number; segments: SealedCatalog["segments"] };
+/** `id` is that of the archive. */
+export type StoredCatalog = { id: string; catalog: SealedCatalog };
 
 /** The id of a new archive: by the regions' clocks, and always after the one before. */
 async function nextId(ground: Ground, signal: AbortSignal): Promise<string> {
@@ -60,13 +63,13 @@ async function nextId(ground: Ground, signal: AbortSignal): Promise<string> {
   return makeId(Math.max((ground.end?.sequence ?? 0) + 1, Math.floor(nowMs)), randomBytes(ID_RANDOM_BYTES));
 }
 
-function runFacts({ report, startedAtMs, flags, usual }: Sealing): Record<string, unknown> {
-  const { counts, skippedMounts, notKept, notKeptTotal, notes } = report;
+/** What a catalog tells of a whole run: what was unusual about it, and what is usual from it on. */
+export function runFacts(startedAtMs: number, { counts, skippedMounts, notKept, notKeptTotal, notes }: ScanReport, flags: readonly Flag[], usual: Usual): Record<string, unknown> {
   return { startedAt: new Date(startedAtMs).toISOString(), counts, skippedMounts, notKept: { total: notKeptTotal, items: notKept }, notes, flags, usual };
 }
 
-/** Seals the catalog, stores it, and makes the signed manifest. Nothing exists in a region until `commit` puts it there. */
-export async function sealArchive(sealing: Sealing): Promise<Sealed> {
+/** Seals the catalog and stores it. Nothing counts in a region until `commit` puts a manifest that names it there. */
+export async function storeCatalog(sealing: Sealing): Promise<StoredCatalog> {
   const { ground, crew, fanOut, written, sources, signal } = sealing;
   const { config } = ground.setup.loaded;
   const id = await nextId(ground, signal);
@@ -74,16 +77,19 @@ export async function sealArchive(sealing: Sealing): Promise<Sealed> {
   const spoolPath = join(ground.spoolDir, `${catalogId}.catalog`);
   const taken = await sealing.profile;
   const profile = taken === null ? {} : withEarlierPeak(taken, ground.base?.profile ?? null);
-  const head = { vault: config.vault, host: config.host, id, sources, run: runFacts(sealing), databases: sealing.databases, profile };
-  const catalog = await crew.seal({ kind: "seal", catalogId, head, sealed: await sealHeader(ground.recipients.catalog), recipientSet: 0, spoolPath });
+  const head = { vault: config.vault, host: config.host, id, sources, run: sealing.facts, databases: sealing.databases, profile };
+  const catalog = await crew.seal({ kind: "seal", goesOn: sealing.goesOn, catalogId, head, sealed: await sealHeader(ground.recipients.catalog), recipientSet: 0, spoolPath });
   const body = { path: spoolPath, sizeBytes: catalog.object.sizeBytes };
   await fanOut.put(catalog.object, body, (region) => noteStored(ground.state, region, catalogId));
   rmSync(spoolPath, { force: true });
   const stored = { ...catalog.object, recipients: fingerprintSet(ground.recipients.catalog) };
   written.set(catalogId, stored);
   ground.state.noteObjects([stored]);
-  const addedBytes = [...written.values()].reduce((sum, object) => sum + object.sizeBytes, 0);
-  return { manifest: makeManifest(sealing, id, catalog, addedBytes), addedBytes, segments: catalog.segments };
+  return { id, catalog };
+}
+
+function totalBytes(objects: readonly { sizeBytes: number }[]): number {
+  return objects.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
 }
 
 /** Every object the archive needs, with its index into the sets of this manifest. */
@@ -96,14 +102,15 @@ function listObjectsOf(sealing: Sealing, catalog: SealedCatalog, sets: Recipient
   });
 }
 
-function makeManifest(sealing: Sealing, id: string, catalog: SealedCatalog, addedBytes: number): Manifest {
-  const { ground, report, flags, startedAtMs, type } = sealing;
+/** The signed manifest, once everything that the catalog names is stored. Throws E_INTERNAL where something is not. */
+export function makeManifest(sealing: Sealing, { id, catalog }: StoredCatalog): Manifest {
+  const { ground, written, flags, startedAtMs, status } = sealing;
+  const type = status === "unfinished" ? "checkpoint" : "manifest";
   const { config } = ground.setup.loaded;
   const sets = new RecipientSets();
   const objects = listObjectsOf(sealing, catalog, sets);
   if (sets.sets.length > RECIPIENT_SETS_MAX) throw new ColdkeepError("E_INTERNAL", `an archive with ${sets.sets.length} sets of recipients`);
   const list = encodeObjectList(objects);
-  const complete = report.problemsTotal === 0 ? "complete" : "partial";
   const header: ManifestHeader = {
     type,
     format: FORMAT_VERSION,
@@ -117,9 +124,9 @@ function makeManifest(sealing: Sealing, id: string, catalog: SealedCatalog, adde
     startedAt: new Date(startedAtMs).toISOString(),
     finishedAt: new Date().toISOString(),
     tool: TOOL,
-    status: type === "checkpoint" ? "unfinished" : complete,
+    status,
     root: catalog.root,
-    totals: { ...catalog.totals, storedBytes: objects.reduce((sum, object) => sum + object.sizeBytes, 0), addedBytes },
+    totals: { ...catalog.totals, storedBytes: totalBytes(objects), addedBytes: totalBytes([...written.values()]) },
     ...(flags.length > 0 && { flags: flags.map(({ kind }) => kind) }),
     recipientSets: sets.sets,
     objects: { count: objects.length, size: list.length, sha256: sha256Hex(list) },
@@ -134,8 +141,9 @@ export async function commit(sealing: Sealing, manifest: Manifest): Promise<Regi
   const { ground, emit, signal } = sealing;
   const { host } = ground.setup.loaded.config;
   const { id } = manifest.header;
-  if (manifest.header.type === "manifest") ground.state.noteIntent({ id, sha256: manifest.sha256 });
-  emit({ kind: "progress", text: "committing" });
+  const isArchive = manifest.header.type === "manifest";
+  if (isArchive) ground.state.noteIntent({ id, sha256: manifest.sha256 });
+  if (!sealing.goesOn) emit({ kind: "progress", text: "committing" });
   const ready = ground.regions.filter((region) => region.store.downReason === undefined && ground.reachable.includes(region));
   const complete = new Set<Region>();
   const attempt = async (region: Region): Promise<void> => {
@@ -143,7 +151,7 @@ export async function commit(sealing: Sealing, manifest: Manifest): Promise<Regi
     if (await tryCompleteRegion(region, { host, manifest, sources, emit, signal })) complete.add(region);
   };
   await Promise.all(ready.map(attempt));
-  if (complete.size === 0 || manifest.header.type === "checkpoint") return [...complete];
+  if (complete.size === 0 || !isArchive) return [...complete];
   // Regions that fell out, or never answered, get one more chance, now that there is a whole copy to take from.
   for (const region of ground.regions.filter((each) => !ready.includes(each))) {
     region.store.revive(region.deadlineMs);

@@ -6,37 +6,37 @@ import type { Look } from "./look.ts";
 
 const DPKG_INFO = "/var/lib/dpkg/info";
 const LIST_BYTES_MAX = 64 * MIB;
-const NEWLINE = 0x0a;
 
 /** Whose files are kept: where somebody may have put some of their own, and where programs lie. */
-const PLACES = ["/etc/", "/opt/", "/srv/", "/var/", "/usr/local/", "/usr/share/keyrings/", "/usr/bin/", "/usr/sbin/", "/bin/", "/sbin/"].map((place) => Buffer.from(place));
+const PLACES = String.raw`/(?:etc|opt|srv|var|s?bin|usr/(?:local|s?bin|share/keyrings))/[^\n]*`;
 
 /** Where /bin, /sbin and /lib are links into /usr, packages may name a file either way. */
 function plainPath(path: string): string {
   return path.replace(/^\/usr\/(bin|sbin|lib(?:32|64|x32)?)\//, "/$1/");
 }
 
-function startsWith(bytes: Buffer, start: number, prefix: Buffer): boolean {
-  for (let i = 0; i < prefix.length; i++) if (bytes[start + i] !== prefix[i]) return false;
-  return true;
+/** Finds the lines of a list that name a file in the usual places, or one that is `wanted` wherever that is, under either name. */
+function linesThatCount(wanted: Iterable<string>): RegExp {
+  // Lists are read as Latin-1, a character a byte.
+  const also = [...wanted].map((path) => `(?:/usr)?${RegExp.escape(Buffer.from(plainPath(path)).toString("latin1"))}`);
+  return new RegExp(`^(?:${[PLACES, ...also].join("|")})$`, "gm");
 }
 
 export class Ownership {
   readonly #owners = new Map<string, string>();
-  /** The lists are some 10 MB in a thousand files: one piece of memory for all, and only the lines that count become texts. */
+  /** The lists are some 10 MB in a thousand files: one piece of memory for all, and only the lines that count become paths. */
   #buffer = Buffer.allocUnsafe(256 * 1024);
 
   /** Keeps what lies in the usual places, and `wanted` wherever that is. */
   constructor(look: Look, wanted: Iterable<string>) {
-    const also = new Set([...wanted].map(plainPath));
-    const lengths = new Set([...also].flatMap((path) => [Buffer.byteLength(path), Buffer.byteLength(path) + "/usr".length]));
+    const lines = linesThatCount(wanted);
     let unread = 0;
     for (const name of look.names(DPKG_INFO)) {
       if (!name.endsWith(".list")) continue;
       const owner = name.slice(0, -".list".length).replace(/:.*$/, "");
       try {
         const length = this.#read(look.at(`${DPKG_INFO}/${name}`));
-        this.#note(owner, length, also, lengths);
+        for (const line of this.#buffer.toString("latin1", 0, length).match(lines) ?? []) this.#owners.set(plainPath(Buffer.from(line, "latin1").toString()), owner);
       } catch {
         unread++;
       }
@@ -53,18 +53,6 @@ export class Ownership {
       return readFully(fd, this.#buffer, 0, Math.min(size, this.#buffer.length), 0);
     } finally {
       closeSync(fd);
-    }
-  }
-
-  #note(owner: string, length: number, also: ReadonlySet<string>, lengths: ReadonlySet<number>): void {
-    const bytes = this.#buffer;
-    for (let start = 0, end; start < length; start = end + 1) {
-      const found = bytes.indexOf(NEWLINE, start);
-      end = found < 0 || found > length ? length : found;
-      const isKept = PLACES.some((place) => startsWith(bytes, start, place));
-      if (!isKept && !lengths.has(end - start)) continue;
-      const path = plainPath(bytes.toString("utf8", start, end));
-      if (isKept || also.has(path)) this.#owners.set(path, owner);
     }
   }
 
