@@ -1,7 +1,7 @@
 /** From reading options to an open vault. */
+import { readerCache } from "../config/reader-cache.ts";
 import { OpenVault, type Authority } from "../engine/open-vault.ts";
 import { parseSignerArgument } from "../format/kit.ts";
-import { readerCache } from "../state/state-paths.ts";
 import type { CommandContext } from "./command.ts";
 import { emitTo } from "./emit.ts";
 import { requireKitAt, unsealed } from "./passphrase.ts";
