@@ -11,6 +11,7 @@ import { formatDuration, formatSize } from "../units.ts";
 import type { CommandContext } from "./command.ts";
 import { emitTo } from "./emit.ts";
 import type { Outcome } from "./outcome.ts";
+import { warnOfPassedOver } from "./passed-over.ts";
 import { openKitAt } from "./passphrase.ts";
 import { printable } from "./printable.ts";
 import type { DrillOptions } from "./verb-options.ts";
@@ -76,6 +77,7 @@ function tell({ terminal }: CommandContext, report: DrillReport): void {
     "cleaned   nothing is left of it on this machine",
     ...why.map((each) => `why       ${printable(each)}`),
   ]);
+  warnOfPassedOver(terminal, report.passedOver);
   for (const what of notKept) terminal.warn(`not given back here: ${what}`, "Drill as root on a file system that keeps what the host's does.");
   if (damaged.length > 0) terminal.warn(`${damaged.length} objects were bad or missing in a region`, "Run `coldkeep repair`.");
   if (sabotaged) terminal.say(result === "failed" ? "the copy was damaged on purpose, and the drill noticed" : "the copy was damaged on purpose, and the drill did not notice");

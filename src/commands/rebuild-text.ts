@@ -56,6 +56,7 @@ export function planLines(plan: RebuildPlan, now: number): string[] {
   return [
     `This machine, ${printable(plan.machine)}, becomes ${plan.host}:`,
     ...line("archive", `${plan.archive}, ${age} old`),
+    ...plan.passedOver.flatMap((id) => line("", `${id} is newer, and right in no region`)),
     ...adequacyLines(plan),
     ...line("steps", plan.steps.join(", ")),
     ...line("users", `${users.add.length} to add${users.add.length === 0 ? "" : `: ${named(users.add)}`}`),

@@ -8,6 +8,7 @@ import type { CommandContext } from "./command.ts";
 import { emitTo } from "./emit.ts";
 import { openSealedVault } from "./open.ts";
 import type { Outcome } from "./outcome.ts";
+import { warnOfPassedOver } from "./passed-over.ts";
 import { printable } from "./printable.ts";
 import { showPlan } from "./restore-plan.ts";
 import type { RestoreOptions } from "./verb-options.ts";
@@ -55,7 +56,7 @@ function documentOf({ exitStatus: _, lost, damaged, ...rest }: RestoreReport): R
 }
 
 function tell({ terminal }: CommandContext, report: RestoreReport): void {
-  for (const id of report.passedOver) terminal.warn(`archive ${id} is newer, and its manifest is right in no region: this is the newest that is`, "See `coldkeep verify`, and repair.md of the guide.");
+  warnOfPassedOver(terminal, report.passedOver);
   for (const path of report.lost.slice(0, SHOWN_MAX)) terminal.warn(`${printable(path)} is lost: no region has its bytes right`);
   if (report.lost.length > SHOWN_MAX) terminal.warn(`${report.lost.length - SHOWN_MAX} more files are lost`, "Run the same command with --merge --json for the whole list.");
   for (const { what, count, examples } of report.notKept) {

@@ -82,7 +82,12 @@ function askEarly(order: ReadingOrder, trust: Trust, regions: readonly Region[],
 const OTHERS_MS = 5000;
 
 /** An archive with its whole manifest. */
-export type FoundArchive = { seen: SeenArchive; manifest: Manifest };
+export type FoundArchive = {
+  seen: SeenArchive;
+  manifest: Manifest;
+  /** Ids of newer ones that no region has right, where the latest was asked for. */
+  passedOver: string[];
+};
 
 /** What of an open vault tells where its objects are, and whose signatures count. */
 export type OpenRegions = Pick<OpenVault, "regions" | "reachable" | "trust">;
@@ -209,8 +214,8 @@ export class OpenVault {
     return latest;
   }
 
-  /** The host's archive of `wanted` with its whole manifest; `passedOver` are newer ones that no region has right, where the latest was asked for. */
-  async archive(wanted: string | undefined): Promise<FoundArchive & { survey: LivingSurvey; passedOver: string[] }> {
+  /** The host's archive of `wanted` with its whole manifest. */
+  async archive(wanted: string | undefined): Promise<FoundArchive & { survey: LivingSurvey }> {
     const surveying = this.survey(this.host());
     if (this.identities.length > 0) preloadAge();
     const survey = await surveying;

@@ -59,6 +59,14 @@ describe("a restore that is stopped goes on", () => {
     return startColdkeep(["restore", "--json", "--kit", host.movedKit, "--to", out], { env: host.env });
   }
 
+  /** Nothing stands half-written under its final name. */
+  function expectWhole(out: string): void {
+    for (let i = 0; i < 30; i++) {
+      const path = join(out + host.source, "files", String(i));
+      if (existsSync(path)) expect(statSync(path).size).toBe(900 * KIB);
+    }
+  }
+
   async function goesOn(out: string, done: readonly string[]): Promise<void> {
     fake.onRequest = () => undefined;
     const asked = fake.requests.length;
@@ -119,6 +127,7 @@ describe("a restore that is stopped goes on", () => {
     const run = await running.result;
     expect(run.status).toBe(130);
     expect(run.json()).toMatchObject({ error: { code: "E_INTERRUPTED", hint: expect.stringContaining("goes on where it stopped") } });
+    expectWhole(out);
     await goesOn(out, doneIn(out));
   });
 
@@ -129,11 +138,7 @@ describe("a restore that is stopped goes on", () => {
     const full = await restore(host, ["--to", out]);
     expect(full).toMatchObject({ status: 1, document: { error: { code: "E_DISK", message: expect.stringContaining("ENOSPC"), hint: expect.stringMatching(/^(Free|Make) .*goes on where it stopped/) } } });
     expect(full.stderr).toMatch(/has .* free and the files are .* long/);
-    // Nothing stands half-written under its final name.
-    for (let i = 0; i < 30; i++) {
-      const path = join(out + host.source, "files", String(i));
-      if (existsSync(path)) expect(statSync(path).size).toBe(900 * KIB);
-    }
+    expectWhole(out);
     sh('mount -o remount,size=200m "$1"', mount);
     await goesOn(out, doneIn(out));
   });

@@ -1,5 +1,5 @@
 /** `coldkeep drill` from outside, at depth files. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { formatPublicKey, formatSecretKey, newSigner } from "../../src/codec/signer.ts";
@@ -86,6 +86,19 @@ describe("drill", () => {
     expect(failed.document.why.join("\n")).toContain("is lost: no region has its bytes right");
     expect(records(host, "b").map(({ result }) => result)).toEqual(["passed", "failed"]);
     expect(leftOf(host)).toEqual([]);
+  });
+
+  test("of the one before the newest, where no region has that one's manifest right, is no success", async () => {
+    const host = await setUpHost({ tree });
+    const first = (await host.backup()).document.archive;
+    writeFileSync(join(host.source, "a.txt"), "later");
+    const latest = (await host.backup()).document.archive;
+    for (const region of ["a", "b"]) truncateSync(join(host.region(region), `hosts/web1/archives/${latest}.manifest`), 300);
+    const { status, stderr, document } = await drill(host);
+    expect(document).toMatchObject({ result: "passed", archive: first, passedOver: [latest] });
+    expect(status).toBe(3);
+    expect(stderr).toContain(`${latest}`);
+    expect((await drill(host, ["--archive", first ?? ""])).status).toBe(0);
   });
 
   test("with sabotage it must fail, and changes nothing in the vault", async () => {

@@ -51,6 +51,8 @@ export type DrillReport = DrillFacts & {
   result: "passed" | "failed";
   sabotaged: boolean;
   notKept: string[];
+  /** Archives that are newer and right in no region, where the latest was to be drilled. */
+  passedOver: string[];
   /** Objects that a region had wrong and another had right: `region id`. */
   damaged: string[];
   /** Null on another machine. */
@@ -134,7 +136,7 @@ function shortened(why: string): string {
 
 type Ending = { why: readonly string[]; proof: EndProof };
 
-async function conclude(order: DrillOrder, { seen: { header } }: FoundArchive, stages: Stages, drilled: Drilled, { why, proof }: Ending): Promise<DrillReport> {
+async function conclude(order: DrillOrder, { seen: { header }, passedOver }: FoundArchive, stages: Stages, drilled: Drilled, { why, proof }: Ending): Promise<DrillReport> {
   const { sabotage, signer, depth, own } = order;
   const result = why.length === 0 ? "passed" : "failed";
   // Removing the folder threw where anything of it stayed.
@@ -151,11 +153,11 @@ async function conclude(order: DrillOrder, { seen: { header } }: FoundArchive, s
   const isAsItShould = (result === "failed") === sabotage;
   const record = signer === null || sabotage ? null : await leaveRecord(order, signer, { host: header.host, archive: header.id, result, facts });
   const { id: archive, host, startedAt: archiveStartedAt } = header;
-  return { host, archive, archiveStartedAt, depth, result, sabotaged: sabotage, ...drilled, ...facts, rtoObjectiveMs, record, exitStatus: isAsItShould ? passedStatus(drilled, facts, rtoObjectiveMs) : EXIT.failed };
+  return { host, archive, archiveStartedAt, depth, result, sabotaged: sabotage, passedOver, ...drilled, ...facts, rtoObjectiveMs, record, exitStatus: isAsItShould ? passedStatus(drilled, passedOver, facts, rtoObjectiveMs) : EXIT.failed };
 }
 
-function passedStatus({ machine }: Drilled, { rtoMs }: DrillFacts, objectiveMs: number | null): ExitStatus {
-  if (machine !== null && machine.lacks.length > 0) return EXIT.partial;
+function passedStatus({ machine }: Drilled, passedOver: readonly string[], { rtoMs }: DrillFacts, objectiveMs: number | null): ExitStatus {
+  if (passedOver.length > 0 || (machine !== null && machine.lacks.length > 0)) return EXIT.partial;
   return rtoMs !== null && objectiveMs !== null && rtoMs > objectiveMs ? EXIT.threshold : EXIT.done;
 }
 

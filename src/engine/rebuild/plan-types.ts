@@ -14,6 +14,8 @@ export type RebuildPlan = {
   archive: string;
   /** ISO time. */
   archiveStartedAt: string;
+  /** Archives that are newer and right in no region, where the latest was asked for. */
+  passedOver: string[];
   /** Name of the machine that is rebuilt, as it is now. */
   machine: string;
   adequacy: Adequacy;

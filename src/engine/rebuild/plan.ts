@@ -121,6 +121,7 @@ export async function planRebuild(vault: OpenVault, archived: Archived, adequacy
     host: header.host,
     archive: header.id,
     archiveStartedAt: header.startedAt,
+    passedOver: found.passedOver,
     machine: hostname(),
     adequacy,
     steps,

@@ -97,7 +97,7 @@ async function makeSteps(context: StepContext, startedAtMs: number): Promise<Reb
 function reportOf({ plan, journal }: StepContext, startedAtMs: number): RebuildReport {
   const steps = STEPS.flatMap((step) => journal.done.get(step) ?? []);
   const rtoMs = plan.steps.includes("health") && plan.checks.length > 0 ? Date.now() - Date.parse(journal.begunAt) : null;
-  const isPartial = steps.some(({ lacks }) => lacks.length > 0);
+  const isPartial = plan.passedOver.length > 0 || steps.some(({ lacks }) => lacks.length > 0);
   const isLate = rtoMs !== null && plan.rtoObjectiveMs !== null && rtoMs > plan.rtoObjectiveMs;
   return {
     host: plan.host,

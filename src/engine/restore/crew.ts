@@ -8,12 +8,14 @@ import type { ListedObject } from "../../format/manifest.ts";
 import type { ObjectSource } from "../object-source.ts";
 import { fromPortableError, toPortableError } from "../portable-error.ts";
 import { startWorker } from "../start-worker.ts";
-import type { ByteRange, MainToUnpack, UnpackSetup, UnpackToMain } from "./messages.ts";
+import type { ByteRange, MainToUnpack, StopFlag, UnpackSetup, UnpackToMain } from "./messages.ts";
 import { newRange, type Range, RangeFetcher } from "./range-fetcher.ts";
 
 const WORKERS_MAX = 8;
 /** Jobs a worker holds at once, so that one is written while another is fetched. */
 const JOBS_PER_WORKER = 3;
+/** How long a worker may take to write what it has begun: whole, as it has its final name already. */
+const STOP_MS = 3000;
 
 export type UnpackTask = { number: number; object: ListedObject | null; list: string };
 export type CrewOrder = {
@@ -24,7 +26,7 @@ export type CrewOrder = {
   /** Told of each task of which nothing was lost; what it throws ends the restore. */
   onListDone(task: UnpackTask): void;
 };
-type Thread = { worker: Worker; jobs: number; finished: PromiseWithResolvers<{ lost: string[]; losses: Loss[] }> };
+type Thread = { worker: Worker; ended: Promise<void>; jobs: number; finished: PromiseWithResolvers<{ lost: string[]; losses: Loss[] }> };
 type Job = { task: UnpackTask; thread: Thread; ranges: Range[] };
 
 export type UnpackTotals = { bytes: number; files: number; lost: Set<string> };
@@ -39,6 +41,7 @@ export class UnpackCrew {
   #opener: Promise<HeaderOpener> | undefined;
   #fetcher: RangeFetcher | undefined;
   #waiting: UnpackTask[] = [];
+  readonly #stopFlag: StopFlag = new Int32Array(new SharedArrayBuffer(4));
   readonly #jobs = new Map<number, Job>();
   /** Which job a range belongs to, and as what number. */
   readonly #owners = new Map<Range, { job: Job; index: number }>();
@@ -60,8 +63,9 @@ export class UnpackCrew {
   }
 
   #startThread(): void {
-    const worker = startWorker(new URL("./unpack.worker.ts", import.meta.url), null);
-    const thread: Thread = { worker, jobs: 0, finished: Promise.withResolvers() };
+    const worker = startWorker(new URL("./unpack.worker.ts", import.meta.url), this.#stopFlag);
+    const ended = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
+    const thread: Thread = { worker, ended, jobs: 0, finished: Promise.withResolvers() };
     worker.on("message", (message: UnpackToMain) => this.#take(thread, message));
     worker.on("error", (error) => this.#failure.reject(error));
     worker.on("exit", (code) => {
@@ -111,7 +115,15 @@ export class UnpackCrew {
   async close(): Promise<void> {
     this.#isOver = true;
     this.#fetcher?.close();
-    await Promise.all(this.#threads.map(({ worker }) => worker.terminate()));
+    Atomics.store(this.#stopFlag, 0, 1);
+    await Promise.all(this.#threads.map((thread) => this.#stop(thread)));
+  }
+
+  async #stop(thread: Thread): Promise<void> {
+    const timer = setTimeout(() => void thread.worker.terminate(), STOP_MS);
+    this.#send(thread, { kind: "stop" });
+    await thread.ended;
+    clearTimeout(timer);
   }
 
   #send(thread: Thread, message: MainToUnpack): void {

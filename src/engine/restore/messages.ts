@@ -10,6 +10,7 @@
  *   main ◀─ bad ─────────────── unpack worker   main asks another region, or says that the bytes are unavailable
  *   main ─ unavailable ───────▶ unpack worker   needs smaller ranges, of which some may be right somewhere; else files are lost
  *   main ─ finish ────────────▶ unpack worker   large files, hard links, symbolic links, directories
+ *   main ─ stop ──────────────▶ unpack worker   ends behind what it is writing; a flag they share says so past the messages that wait
  */
 import type { AsideOrder } from "../../disk/aside.ts";
 import type { Loss } from "../../disk/losses.ts";
@@ -89,6 +90,9 @@ export type UnpackSetup = {
 /** Bytes of the stored object, from its start. */
 export type ByteRange = { offset: number; length: number };
 
+/** Not zero once the worker has to end. */
+export type StopFlag = Int32Array<SharedArrayBuffer>;
+
 export type MainToUnpack =
   /** Comes first. */
   | { kind: "setup"; setup: UnpackSetup }
@@ -100,6 +104,8 @@ export type MainToUnpack =
   | { kind: "bytes"; job: number; range: number; bytes: SharedArrayBuffer; length: number; region: string }
   /** No region has these bytes right. */
   | { kind: "unavailable"; job: number; range: number }
+  /** The flag is up. */
+  | { kind: "stop" }
   /** No more jobs: account for what could not be given back. */
   | { kind: "close" }
   /** The same, after the end of the restore was done. One thread gets it, once all others are closed. */

@@ -1,12 +1,13 @@
 /** Thread of one unpacker: messages one after another. */
-import { parentPort } from "node:worker_threads";
+import { parentPort, workerData } from "node:worker_threads";
 import { toPortableError } from "../portable-error.ts";
 import { finishRestore } from "./finish.ts";
-import type { MainToUnpack, UnpackSetup, UnpackToMain } from "./messages.ts";
+import type { MainToUnpack, StopFlag, UnpackSetup, UnpackToMain } from "./messages.ts";
 import { Unpacker } from "./unpacker.ts";
 
 if (parentPort === null) throw new Error("unpack.worker runs as a worker only");
 const main = parentPort;
+const stopFlag = workerData as StopFlag;
 let begun: { setup: UnpackSetup; unpacker: Unpacker } | null = null;
 
 function tell(message: UnpackToMain): void {
@@ -20,6 +21,7 @@ async function handle(message: MainToUnpack): Promise<void> {
   switch (message.kind) {
     case "setup":
     case "key":
+    case "stop":
       return;
     case "job":
       return unpacker.begin(message.job, message.object, message.list);
@@ -39,6 +41,7 @@ async function handle(message: MainToUnpack): Promise<void> {
 
 let chain: Promise<void> = Promise.resolve();
 main.on("message", (message: MainToUnpack) => {
+  if (Atomics.load(stopFlag, 0) !== 0) return main.close();
   // Awaited by the message at work, which all others wait for.
   if (message.kind === "key") return begun?.unpacker.takeKey(message);
   chain = chain.then(() => handle(message)).catch((error: unknown) => tell({ kind: "error", error: toPortableError(error) }));
