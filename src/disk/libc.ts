@@ -41,6 +41,8 @@ export type Libc = {
   readonly pageBytes: number;
   /** Puts this thread, and those it starts later, last in the line for disks of the best-effort class (ioprio_set(2)). False where that failed. */
   lowerIoPriority(): boolean;
+  /** Has the kernel begin to read the range; where it cannot, it will be read when it is. */
+  adviseWillNeed(fd: number, offset: number, length: number): void;
   /** Tells the kernel that cached pages of the range will not be needed again. */
   adviseDontNeed(fd: number, offset: number, length: number): void;
 };
@@ -65,6 +67,7 @@ const IOPRIO_LAST = (2n << 13n) | 7n;
 const IOPRIO_SET: Record<string, bigint> = { x64: 251n, arm64: 30n, riscv64: 30n, loong64: 30n, ppc64: 273n, s390x: 282n };
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
+const POSIX_FADV_WILLNEED = 3;
 const POSIX_FADV_DONTNEED = 4;
 /** The kernel's ceiling of both one attribute's value and one file's list of names (limits.h: XATTR_SIZE_MAX, XATTR_LIST_MAX). */
 const XATTR_BYTES_MAX = 65_536;
@@ -236,6 +239,9 @@ function bind(library: Library): Libc {
       times[1] = times[3] = BigInt(nsec);
       const result = typeof file === "number" ? functions.futimens(file, times) : functions.utimensat(AT_FDCWD, cString(file), times, AT_SYMLINK_NOFOLLOW);
       if (result !== 0) throw systemError(errno(), "utimensat", file);
+    },
+    adviseWillNeed(fd, offset, length) {
+      functions.posix_fadvise(fd, BigInt(offset), BigInt(length), POSIX_FADV_WILLNEED);
     },
     adviseDontNeed(fd, offset, length) {
       const fault = functions.posix_fadvise(fd, BigInt(offset), BigInt(length), POSIX_FADV_DONTNEED);

@@ -1,7 +1,7 @@
 /** Reads a batch of small files for a packer; what changes while it is read is read once more, then flagged. */
 import { closeSync } from "node:fs";
 import { openForReading, ReadRace, readXattrs } from "../../disk/read-file.ts";
-import { readQuietly } from "../../disk/read-quietly.ts";
+import { beginRead, type BegunRead, endRead, readQuietly } from "../../disk/read-quietly.ts";
 import { type FileIdentity, fstatText, lstatText, type Stat } from "../../disk/stat.ts";
 import { sha256Hex } from "../../codec/digest.ts";
 import { messageOf, systemCode } from "../../errors.ts";
@@ -16,7 +16,10 @@ const ONE_PIECE_BYTES_MAX = 2 * MIB;
 /** How often a path is looked at again when another file has come to lie there. */
 const SWAPS_MAX = 32;
 const ARENA_BYTES = 4 * MIB;
+/** Files that are open beyond the one that is read: a disk answers many questions at once in little more time than one. */
+const OPEN_AHEAD = 64;
 
+type OpenFile = { task: FileTask; fd: number; stat: Stat; begun: BegunRead };
 type Read = { stat: Stat; bytes: Buffer; changed: boolean; xattrs: Xattr[]; lost?: string | undefined };
 
 /** Reused by every batch: its bytes are copied into the frame before the next is read. */
@@ -24,11 +27,6 @@ const arena = Buffer.allocUnsafeSlow(ARENA_BYTES);
 
 function sameContent(a: Stat, b: Stat): boolean {
   return a.size === b.size && a.mtime === b.mtime && a.ctime === b.ctime;
-}
-
-function readOnce(fd: number, before: Stat, target: Buffer): { bytes: Buffer; after: Stat } {
-  const length = readQuietly(fd, target, 0, Math.min(before.size, target.length), 0);
-  return { bytes: target.subarray(0, length), after: fstatText(fd) };
 }
 
 /**
@@ -49,16 +47,30 @@ function openCurrent(task: FileTask): { fd: number; stat: Stat } {
   }
 }
 
-/** Reads one file into `target`, or returns its stat alone when it has become too large. */
-function readFile(task: FileTask, target: Buffer): Read | { grown: Stat } {
+/** Opens a file and begins to read it into the start of `room`, or returns its stat alone when it has become too large. */
+function openAhead(task: FileTask, room: Buffer): OpenFile | { grown: Stat } {
   const { fd, stat } = openCurrent(task);
   try {
-    if (stat.size > Math.min(ONE_PIECE_BYTES_MAX, target.length)) return { grown: stat };
+    if (stat.size <= Math.min(ONE_PIECE_BYTES_MAX, room.length)) return { task, fd, stat, begun: beginRead(fd, room.subarray(0, stat.size), 0) };
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+  closeSync(fd);
+  return { grown: stat };
+}
+
+function finish({ fd, stat, begun }: OpenFile): Read {
+  try {
     let before = stat;
-    let { bytes, after } = readOnce(fd, before, target);
-    if (!sameContent(before, after) && after.size <= Math.min(ONE_PIECE_BYTES_MAX, target.length)) {
+    let bytes = begun.target.subarray(0, endRead(begun));
+    let after = fstatText(fd);
+    if (!sameContent(before, after) && after.size <= ONE_PIECE_BYTES_MAX) {
       before = after;
-      ({ bytes, after } = readOnce(fd, before, target));
+      // What lies behind it in the arena is another file's.
+      const room = Buffer.allocUnsafe(after.size);
+      bytes = room.subarray(0, readQuietly(fd, room, 0));
+      after = fstatText(fd);
     }
     const { xattrs, problem } = readXattrs(fd);
     const changed = !sameContent(before, after) || bytes.length !== before.size;
@@ -85,28 +97,40 @@ export async function readFiles(tasks: readonly FileTask[], packer: Packer): Pro
   }
 }
 
-/** Reads files from number `start` on, as many as the arena holds. */
+/** Reads files from number `start` on, as many as the arena holds, while the disk is at work on those that come next. */
 function fillArena(tasks: readonly FileTask[], start: number, packer: Packer): { pending: Pending[]; end: number } {
   const pending: Pending[] = [];
+  const ahead: OpenFile[] = [];
   let used = 0;
   let end = start;
-  for (; end < tasks.length; end++) {
-    const task = tasks[end];
-    if (task === undefined || (end > start && used + Math.max(task.size, MIB) > ARENA_BYTES)) break;
-    try {
-      const read = readFile(task, arena.subarray(used));
-      if ("grown" in read) {
-        packer.deliver([], () => ({ kind: "grown", number: task.number, stat: read.grown }));
+  const isFull = (task: FileTask): boolean => end > start && used + Math.max(task.size, MIB) > ARENA_BYTES;
+  for (;;) {
+    for (let task; ahead.length < OPEN_AHEAD && (task = tasks[end]) !== undefined && !isFull(task); end++) {
+      const opened = attempt(task, packer, () => openAhead(task, arena.subarray(used)));
+      if (opened === null) continue;
+      if ("grown" in opened) {
+        packer.deliver([], () => ({ kind: "grown", number: task.number, stat: opened.grown }));
         continue;
       }
-      used += read.bytes.length;
-      pending.push({ task, read, sha256: read.bytes.length === 0 ? "" : sha256Hex(read.bytes) });
-    } catch (error) {
-      const result = failedResult(task, error);
-      packer.deliver([], () => result);
+      used += opened.stat.size;
+      ahead.push(opened);
     }
+    const next = ahead.shift();
+    if (next === undefined) return { pending, end };
+    const read = attempt(next.task, packer, () => finish(next));
+    if (read !== null) pending.push({ task: next.task, read, sha256: read.bytes.length === 0 ? "" : sha256Hex(read.bytes) });
   }
-  return { pending, end };
+}
+
+/** Null, and delivered, where a file cannot be read. */
+function attempt<T>(task: FileTask, packer: Packer, work: () => T): T | null {
+  try {
+    return work();
+  } catch (error) {
+    const result = failedResult(task, error);
+    packer.deliver([], () => result);
+    return null;
+  }
 }
 
 async function placeFiles(pending: readonly Pending[], packer: Packer): Promise<void> {

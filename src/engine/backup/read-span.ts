@@ -41,7 +41,7 @@ async function packRegion(fd: number, region: Region, task: SpanTask, span: Span
   while (at < end) {
     const wanted = Math.min(PART_BYTES, end - at);
     const from = at;
-    const got = packer.reading(() => readQuietly(fd, part, 0, wanted, from));
+    const got = packer.reading(() => readQuietly(fd, part.subarray(0, wanted), from));
     const isLast = got < wanted || at + got === end;
     const cuts = cutPoints(part, 0, got, task.average);
     if (!isLast && cuts.length > 1 && got > 2 * maxChunkBytes(task.average)) cuts.pop();
