@@ -4,7 +4,7 @@ import { MessageChannel, type MessagePort, type Worker } from "node:worker_threa
 import { HeaderSealer } from "../../codec/age-header.ts";
 import { ContentFilter } from "../../state/content-filter.ts";
 import { fromPortableError } from "../portable-error.ts";
-import { startWorker } from "../start-worker.ts";
+import { keepHeapsSmall, startWorker } from "../start-worker.ts";
 import type {
   FinishedVolume,
   MainToPacker,
@@ -127,7 +127,8 @@ export class Crew {
 
   #startPacker(setup: PackerSetup): void {
     const packer = startWorker(new URL("./pack.worker.ts", import.meta.url), setup, [setup.scanPort]);
-    this.#packers.push(packer);
+    // Much is to be packed: volumes and their buffers need the memory.
+    if (this.#packers.push(packer) === 2) keepHeapsSmall();
     this.#watch(packer);
     packer.on("message", (message: PackerToMain) => this.#fromPacker(packer, message));
   }
