@@ -10,6 +10,7 @@ import { MIB } from "../../units.ts";
 import type { FileTask, PackResult } from "./messages.ts";
 import type { Candidate, Packer, Placed } from "./packer.ts";
 import { entryBase } from "./pending-file.ts";
+import { readRoom } from "./read-room.ts";
 
 /** A file that has grown beyond this since the walk is handed back, to be read in spans. */
 const ONE_PIECE_BYTES_MAX = 2 * MIB;
@@ -22,8 +23,7 @@ const OPEN_AHEAD = 64;
 type OpenFile = { task: FileTask; fd: number; stat: Stat; begun: BegunRead };
 type Read = { stat: Stat; bytes: Buffer; changed: boolean; xattrs: Xattr[]; lost?: string | undefined };
 
-/** Reused by every batch: its bytes are copied into the frame before the next is read. */
-const arena = Buffer.allocUnsafeSlow(ARENA_BYTES);
+const arena = readRoom.subarray(0, ARENA_BYTES);
 
 function sameContent(a: Stat, b: Stat): boolean {
   return a.size === b.size && a.mtime === b.mtime && a.ctime === b.ctime;

@@ -7,16 +7,15 @@ import { readQuietly } from "../../disk/read-quietly.ts";
 import { fstatText } from "../../disk/stat.ts";
 import { encodeExtents, type Extent } from "../../format/entry.ts";
 import { parseCatalogLine } from "../../format/entry-parse.ts";
-import { MIB } from "../../units.ts";
 import { ExtentList, extentsLength, runChunks, volumesOf } from "./extents.ts";
 import type { Piece } from "./frame-builder.ts";
 import type { BytesTask, KnownChunk, SpanTask } from "./messages.ts";
 import type { Candidate, Packer, Placed } from "./packer.ts";
 import { failedResult } from "./read-files.ts";
+import { readRoom } from "./read-room.ts";
 
 /** Read at a time; a chunk cut short by the end of a part goes on in the next. */
-const PART_BYTES = 8 * MIB;
-const part = Buffer.allocUnsafeSlow(PART_BYTES);
+const part = readRoom;
 
 type Item = { zero: number } | { piece: Piece };
 type SpanRead = { known: ReadonlyMap<string, KnownChunk>; items: Item[]; pieces: Piece[]; bytesRead: number; bytesPacked: number; endsAt?: number };
@@ -39,7 +38,7 @@ async function packRegion(fd: number, region: Region, task: SpanTask, span: Span
   let at = region.offset;
   const end = region.offset + region.length;
   while (at < end) {
-    const wanted = Math.min(PART_BYTES, end - at);
+    const wanted = Math.min(part.length, end - at);
     const from = at;
     const got = packer.reading(() => readQuietly(fd, part.subarray(0, wanted), from));
     const isLast = got < wanted || at + got === end;
