@@ -49,6 +49,7 @@ async function compare(options: Options, run: Run): Promise<void> {
     "restores go to": memoryFolder(0) ?? "the disk",
     ...sizesOf(options),
     rounds: String(options.rounds),
+    ...(options.cold && { "page cache": "emptied before each command" }),
   };
   const rows = (await playRounds({ options, useRgw, ...run })).finished();
   print(options, facts, { options, budgets: { rows: BUDGETS, peakBytes: PEAK_BYTES_MAX }, rows }, formatRows(rows));

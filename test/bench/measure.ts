@@ -1,6 +1,6 @@
 /** Runs a command from outside and measures it with everything it starts. */
-import { spawn } from "node:child_process";
-import { readFileSync, rmSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -24,16 +24,20 @@ export type Command = { argv: readonly [string, ...string[]]; env: Record<string
 export class Meter {
   readonly #folder: string;
   readonly #signal: AbortSignal;
+  readonly #isCold: boolean;
   #count = 0;
 
-  constructor(folder: string, signal: AbortSignal) {
+  /** With `isCold` nothing is in the page cache when a command begins. */
+  constructor(folder: string, signal: AbortSignal, isCold = false) {
     this.#folder = folder;
     this.#signal = signal;
+    this.#isCold = isCold;
   }
 
   /** Throws, with what the command said, when it does not exit 0, and when the signal is given. */
   async run({ argv, env }: Command): Promise<Measured> {
     this.#signal.throwIfAborted();
+    if (this.#isCold) emptyPageCache();
     const file = join(this.#folder, `usage-${this.#count++}.json`);
     const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", rusage, file, ...argv], {
       env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin", LC_ALL: "C.UTF-8", HOME: this.#folder, TMPDIR: this.#folder, ...env },
@@ -59,6 +63,12 @@ export class Meter {
     if (usage?.status === 0) return { ...usage, stdout: text.stdout };
     throw new Error(`${argv.join(" ")} ended with ${usage?.status}:\n${text.stdout.slice(-2000)}\n${text.stderr.slice(-4000)}`);
   }
+}
+
+/** Documentation/admin-guide/sysctl/vm.rst of Linux: 3 drops pages, directory entries and inodes that are clean. */
+function emptyPageCache(): void {
+  execFileSync("sync");
+  writeFileSync("/proc/sys/vm/drop_caches", "3");
 }
 
 function endGroup(pid: number | undefined, signal: NodeJS.Signals): void {

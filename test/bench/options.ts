@@ -14,6 +14,7 @@ export const USAGE = `npm run bench -- [options]
   --files N             entries of the made tree
   --database SIZE       size of the file of pages
   --media SIZE          size of the files that do not compress
+  --cold                nothing of the data in the page cache when a program begins (needs root)
   --directories         directories as regions, where Ceph RGW is installed too
   --json                one JSON document with every sample
   --scale               only our own memory, catalogs and state over the size of the source
@@ -36,6 +37,8 @@ export type Options = Sizes & {
   times: number;
   parts: readonly Part[];
   directories: boolean;
+  /** Whether the page cache is emptied before each command. */
+  cold: boolean;
   /** A directory to copy, absolute. */
   tree?: string;
   scale?: { files: readonly number[]; bytes: readonly number[] };
@@ -54,6 +57,7 @@ export function readOptions(args: readonly string[]): Options {
       files: { type: "string" },
       database: { type: "string" },
       media: { type: "string" },
+      cold: { type: "boolean" },
       directories: { type: "boolean" },
       json: { type: "boolean" },
       scale: { type: "boolean" },
@@ -71,6 +75,7 @@ export function readOptions(args: readonly string[]): Options {
   return {
     help: values.help === true,
     json: values.json === true,
+    cold: values.cold === true,
     directories: values.directories === true,
     rounds: values.rounds === undefined ? usual.rounds : readCount("--rounds", values.rounds),
     times: usual.times,

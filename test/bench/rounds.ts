@@ -55,8 +55,8 @@ async function play(setup: RoundsSetup, rows: Rows, round: number, part: Part, s
   }
 }
 
-function contestantsOf(part: Part, folder: string, source: string, [one, two, other]: Places, { program, signal }: RoundsSetup): Contestant[] {
-  const meter = new Meter(folder, signal);
+function contestantsOf(part: Part, folder: string, source: string, [one, two, other]: Places, { program, signal, options }: RoundsSetup): Contestant[] {
+  const meter = new Meter(folder, signal, options.cold);
   return [
     new Coldkeep(folder, source, [one, two], meter, program),
     ...(isInstalled("restic") ? [new Restic(folder, source, other, meter)] : []),

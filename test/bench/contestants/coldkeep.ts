@@ -1,6 +1,6 @@
-/** Our own program, from outside, as it is published. */
+/** Our own program, from outside, as it comes to a bare machine. */
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, renameSync, symlinkSync } from "node:fs";
+import { mkdirSync, mkdtempSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Measured, Meter } from "../measure.ts";
@@ -9,17 +9,11 @@ import type { Contestant, Depth } from "./contestant.ts";
 
 export const projectFolder = fileURLToPath(new URL("../../..", import.meta.url));
 
-/** Builds the program away from the checkout, which others may be changing. Returns its script. */
+/** Builds the single executable away from the checkout, which others may be changing. Returns its path. */
 export function buildProgram(folder: string): string {
-  const target = join(folder, "program");
-  mkdirSync(target);
-  for (const name of ["bin", "package.json"]) cpSync(join(projectFolder, name), join(target, name), { recursive: true });
-  symlinkSync(join(projectFolder, "node_modules"), join(target, "node_modules"));
-  const tsc = join(projectFolder, "node_modules/.bin/tsc");
-  const { stdout } = spawnSync(tsc, ["-p", join(projectFolder, "src"), "--outDir", join(target, "dist"), "--noEmitOnError"], { encoding: "utf8" });
-  if (!existsSync(join(target, "dist/cli/main.js"))) throw new Error(`the build failed:\n${stdout}`);
-  for (const name of ["recover.sh", "RECOVERY.md"]) cpSync(join(projectFolder, "src/recovery", name), join(target, "dist/recovery", name));
-  return join(target, "bin/coldkeep.js");
+  const { status, stderr } = spawnSync(process.execPath, [join(projectFolder, "bin/single/build.ts"), folder], { cwd: projectFolder, encoding: "utf8" });
+  if (status !== 0) throw new Error(`the build failed:\n${stderr}`);
+  return join(folder, "coldkeep");
 }
 
 export class Coldkeep implements Contestant {
@@ -61,10 +55,10 @@ export class Coldkeep implements Contestant {
     return this.#run(["restore", "--kit", this.#kit, "--to", target, ...(onto === "earlier" ? ["--merge"] : []), this.#source]);
   }
 
-  /** Not even the program's own compiled code is cached. */
+  /** Nothing of an earlier run is at hand. */
   restoreOne(path: string, target: string): Promise<Measured> {
     const bare = mkdtempSync(join(this.#folder, "bare-"));
-    const folders = ["HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "NODE_COMPILE_CACHE"].map((name) => [name, join(bare, name)] as const);
+    const folders = ["HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"].map((name) => [name, join(bare, name)] as const);
     for (const [, each] of folders) mkdirSync(each);
     return this.#run(["restore", "--kit", this.#kit, "--to", target, path], Object.fromEntries(folders));
   }
@@ -95,11 +89,8 @@ export class Coldkeep implements Contestant {
     return join(this.#folder, "safe/kit.txt");
   }
 
-  /** `BENCH_NODE_OPTIONS` is for profiles of what is measured. */
   #run(args: readonly string[], env: Record<string, string> = {}): Promise<Measured> {
     const keys = this.#places.flatMap(({ keys }, index) => (keys === undefined ? [] : [[`COLDKEEP_R${index}_ACCESS_KEY_ID`, keys.accessKeyId], [`COLDKEEP_R${index}_SECRET_ACCESS_KEY`, keys.secretAccessKey]]));
-    const profile = process.env["BENCH_NODE_OPTIONS"];
-    const own = { NODE_COMPILE_CACHE: join(this.#folder, "compiled"), ...(profile !== undefined && { NODE_OPTIONS: profile }) };
-    return this.#meter.run({ argv: [process.execPath, this.#program, ...args], env: { ...own, ...Object.fromEntries(keys), ...env } });
+    return this.#meter.run({ argv: [this.#program, ...args], env: { ...Object.fromEntries(keys), ...env } });
   }
 }
