@@ -157,6 +157,13 @@ describe("kinds of files", () => {
     expect(readdirSync(join(out, "real/data"))).toEqual(["keep.txt"]);
   });
 
+  test("where few files may be open at once, all are read all the same", async () => {
+    const host = await setUpHost({ tree: Object.fromEntries(Array.from({ length: 600 }, (_, i) => [`f${i}`, noise(5000, i + 1)])) });
+    const run = await host.backup([], { wrapper: ["prlimit", "--nofile=110:110"] });
+    expect(run).toMatchObject({ status: 0, stderr: "", document: { status: "complete", problemsTotal: 0 } });
+    expect(treeDigest(await host.restored())).toBe(treeDigest(host.source));
+  });
+
   test("twenty thousand tiny files in one directory, on one processor", async () => {
     const host = await setUpHost({ tree: {} });
     for (let i = 0; i < 20_000; i++) writeFileSync(join(host.source, `f${i}`), i % 3 === 0 ? "" : `${i % 5000}`);

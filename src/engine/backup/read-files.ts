@@ -19,6 +19,7 @@ const SWAPS_MAX = 32;
 const ARENA_BYTES = 4 * MIB;
 /** Files that are open beyond the one that is read: a disk answers many questions at once in little more time than one. */
 const OPEN_AHEAD = 64;
+const OUT_OF_DESCRIPTORS = new Set(["EMFILE", "ENFILE"]);
 
 type OpenFile = { task: FileTask; fd: number; stat: Stat; begun: BegunRead };
 type Read = { stat: Stat; bytes: Buffer; changed: boolean; xattrs: Xattr[]; lost?: string | undefined };
@@ -106,31 +107,39 @@ function fillArena(tasks: readonly FileTask[], start: number, packer: Packer): {
   const isFull = (task: FileTask): boolean => end > start && used + Math.max(task.size, MIB) > ARENA_BYTES;
   for (;;) {
     for (let task; ahead.length < OPEN_AHEAD && (task = tasks[end]) !== undefined && !isFull(task); end++) {
-      const opened = attempt(task, packer, () => openAhead(task, arena.subarray(used)));
+      const opened = openNext(task, arena.subarray(used), packer, ahead.length > 0);
+      if (opened === "later") break;
       if (opened === null) continue;
-      if ("grown" in opened) {
-        packer.deliver([], () => ({ kind: "grown", number: task.number, stat: opened.grown }));
-        continue;
-      }
       used += opened.stat.size;
       ahead.push(opened);
     }
     const next = ahead.shift();
     if (next === undefined) return { pending, end };
-    const read = attempt(next.task, packer, () => finish(next));
-    if (read !== null) pending.push({ task: next.task, read, sha256: read.bytes.length === 0 ? "" : sha256Hex(read.bytes) });
+    try {
+      const read = finish(next);
+      pending.push({ task: next.task, read, sha256: read.bytes.length === 0 ? "" : sha256Hex(read.bytes) });
+    } catch (error) {
+      deliverFailed(next.task, error, packer);
+    }
   }
 }
 
-/** Null, and delivered, where a file cannot be read. */
-function attempt<T>(task: FileTask, packer: Packer, work: () => T): T | null {
+/** Null, and delivered, where a file cannot be read in one piece; `later` where descriptors are short and `others` will be closed. */
+function openNext(task: FileTask, room: Buffer, packer: Packer, others: boolean): OpenFile | "later" | null {
   try {
-    return work();
+    const opened = openAhead(task, room);
+    if (!("grown" in opened)) return opened;
+    packer.deliver([], () => ({ kind: "grown", number: task.number, stat: opened.grown }));
   } catch (error) {
-    const result = failedResult(task, error);
-    packer.deliver([], () => result);
-    return null;
+    if (others && OUT_OF_DESCRIPTORS.has(systemCode(error) ?? "")) return "later";
+    deliverFailed(task, error, packer);
   }
+  return null;
+}
+
+function deliverFailed(task: FileTask, error: unknown, packer: Packer): void {
+  const result = failedResult(task, error);
+  packer.deliver([], () => result);
 }
 
 async function placeFiles(pending: readonly Pending[], packer: Packer): Promise<void> {
