@@ -20,6 +20,7 @@ export const USAGE = `npm run bench -- [options]
   --scale               only our own memory, catalogs and state over the size of the source
   --scale-files N,…     with so many tiny files
   --scale-bytes SIZE,…  with so much that does not compress
+  --no-restore          without the full restores of the scale
 `;
 
 const FULL = { rounds: 3, times: 3, files: 118_000, databaseBytes: 4 * GIB, mediaBytes: GIB };
@@ -41,7 +42,7 @@ export type Options = Sizes & {
   cold: boolean;
   /** A directory to copy, absolute. */
   tree?: string;
-  scale?: { files: readonly number[]; bytes: readonly number[] };
+  scale?: { files: readonly number[]; bytes: readonly number[]; restores: boolean };
 };
 
 /** Throws on what it does not know. */
@@ -63,6 +64,7 @@ export function readOptions(args: readonly string[]): Options {
       scale: { type: "boolean" },
       "scale-files": { type: "string" },
       "scale-bytes": { type: "string" },
+      "no-restore": { type: "boolean" },
     },
   });
   const usual = values.quick === true ? QUICK : FULL;
@@ -71,7 +73,8 @@ export function readOptions(args: readonly string[]): Options {
   const bytes = scaleBytes?.split(",").map((text) => readBytes("--scale-bytes", text));
   const isScale = values.scale === true || files !== undefined || bytes !== undefined;
   // Who names points of one kind wants those, and no others.
-  const scale = files === undefined && bytes === undefined ? { files: SCALE_FILES, bytes: SCALE_BYTES } : { files: files ?? [], bytes: bytes ?? [] };
+  const points = files === undefined && bytes === undefined ? { files: SCALE_FILES, bytes: SCALE_BYTES } : { files: files ?? [], bytes: bytes ?? [] };
+  const scale = { ...points, restores: values["no-restore"] !== true };
   return {
     help: values.help === true,
     json: values.json === true,

@@ -22,7 +22,7 @@ const RESTORED_BYTES_MAX = 5 * GIB;
 /** A tiny file takes a block and an inode on disk. */
 const TINY_FILE_DISK_BYTES = 4.5 * KIB;
 
-export type ScaleSetup = { files: readonly number[]; bytes: readonly number[]; folder: string; program: string; signal: AbortSignal; tell: (text: string) => void };
+export type ScaleSetup = { files: readonly number[]; bytes: readonly number[]; restores: boolean; folder: string; program: string; signal: AbortSignal; tell: (text: string) => void };
 
 export type ScaleStep = {
   step: "first archive" | "unchanged night" | "full restore";
@@ -69,7 +69,7 @@ async function measurePoint(setup: ScaleSetup, point: ScalePoint): Promise<Scale
     };
     await add("first archive", () => ours.backup());
     await add("unchanged night", () => ours.backup());
-    if (isRestored(point)) await restoreChecked(folder, source, (target) => add("full restore", () => ours.restore(target, "nothing")));
+    if (setup.restores && isRestored(point)) await restoreChecked(folder, source, (target) => add("full restore", () => ours.restore(target, "nothing")));
     return point;
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -53,9 +53,9 @@ describe("options", () => {
 
   test("name the points of the scale, of both kinds or of one", () => {
     expect(readOptions([]).scale).toBeUndefined();
-    expect(readOptions(["--scale"]).scale).toEqual({ files: [10_000, 100_000, 1_000_000], bytes: [GIB, 5 * GIB, 20 * GIB] });
-    expect(readOptions(["--scale", "--scale-files", "10,20"]).scale).toEqual({ files: [10, 20], bytes: [] });
-    expect(readOptions(["--scale-bytes", "1GiB,5GiB"]).scale).toEqual({ files: [], bytes: [GIB, 5 * GIB] });
+    expect(readOptions(["--scale"]).scale).toEqual({ files: [10_000, 100_000, 1_000_000], bytes: [GIB, 5 * GIB, 20 * GIB], restores: true });
+    expect(readOptions(["--scale", "--scale-files", "10,20"]).scale).toEqual({ files: [10, 20], bytes: [], restores: true });
+    expect(readOptions(["--scale-bytes", "1GiB,5GiB", "--no-restore"]).scale).toEqual({ files: [], bytes: [GIB, 5 * GIB], restores: false });
   });
 
   test("are refused when they mean nothing", () => {
