@@ -51,25 +51,27 @@ const fetchThree = async (store: RetryingStore): Promise<void> => {
   for (const bytes of fetched) expect(digestOf(bytes)).toBe(sha256);
 };
 
-/** Three objects of two seconds' worth in all, within 20 %. */
+/** Three objects of a second each: at most a fifth too soon. A busy machine is late by itself. */
 function expectThreeSeconds(seconds: number): void {
   expect(seconds).toBeGreaterThan(2.4);
-  expect(seconds).toBeLessThan(3.6);
+  expect(seconds).toBeLessThan(5);
 }
 
 describe("three requests of a region share its limit, and another region is not slowed", () => {
   test("S3: what is sent goes out evenly", async () => {
     const store = await openS3({ up: RATE });
     const free = await openS3({});
-    const windows: number[] = [];
-    let before = link.passed.up;
+    /** Bytes a second; a busy machine takes its samples late. */
+    const rates: number[] = [];
+    let before = { bytes: link.passed.up, ms: performance.now() };
     const sampling = setInterval(() => {
-      windows.push(link.passed.up - before);
-      before = link.passed.up;
+      const now = { bytes: link.passed.up, ms: performance.now() };
+      rates.push(((now.bytes - before.bytes) * 1000) / (now.ms - before.ms));
+      before = now;
     }, 500);
     expectThreeSeconds(await secondsOf(putThree(store)));
     clearInterval(sampling);
-    expect(Math.max(...windows)).toBeLessThan(RATE * 0.9);
+    expect(Math.max(...rates)).toBeLessThan(RATE * 1.8);
     const limited = secondsOf(putThree(store));
     const seconds = await secondsOf(putThree(free));
     expect(seconds).toBeLessThan((await limited) / 2);
