@@ -45,7 +45,7 @@ test("a run that goes on names what it has stored; killed then, and its state lo
   });
   expect(asKilled.length).toBeGreaterThanOrEqual(2);
   expect(keysOf(south, "/checkpoints/")).toEqual(keysOf(north, "/checkpoints/"));
-  // The archive that came of it is as good as any.
+  // What came of it restores and verifies.
   expect(archive).not.toBeNull();
   expect(treeDigest(await host.restored("--region", "south"))).toBe(treeDigest(host.source));
   expect((await host.run(["verify", "--kit", host.movedKit, "--level", "content"])).status).toBe(0);
