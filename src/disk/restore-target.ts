@@ -32,7 +32,8 @@ export function looksTemporary(path: string): boolean {
   return TEMPORARY.test(lastName(path));
 }
 
-function temporaryName(digest: string): string {
+/** The name under which something lies until all of it is there; of a digest in hex. */
+export function temporaryName(digest: string): string {
   return `.coldkeep-${digest.slice(0, 16)}.partial`;
 }
 

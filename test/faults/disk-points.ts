@@ -49,6 +49,11 @@ function hasOurs(line: string, scene: Scene): boolean {
   return line.includes(scene.host.dir) || line.includes('"/proc/self/fd/');
 }
 
+/** What the command is told by cannot be read: a wrong use (exit 2), and no change of a file. */
+function isInput(line: string, { host }: Scene): boolean {
+  return line.includes(host.movedKit) || line.includes(host.config);
+}
+
 /** Calls of a run without faults; `openat` only of what is made or written. */
 function readLog(log: string, scene: Scene): Seen[] {
   const counts = new Map<string, number>();
@@ -97,10 +102,11 @@ export function diskPoint({ call, at, outcome }: DiskPoint): FaultPoint {
       withLog(async (log) => {
         const run = await scene.start(wrapperOf(log, outcome !== KILL, `trace=${call}`, `inject=${call}:${how}:when=${at}`), ONE_THREAD).result;
         const hit = readFileSync(log, "latin1").split("\n").filter((line) => line.includes("(INJECTED)"));
-        // A call that was Node's own this time ends the program in Node's way, which says nothing about it.
-        const isNodes = outcome !== KILL && hit.some((line) => !hasOurs(line, scene));
+        // A call that was Node's own this time ends the program in Node's way, which says nothing about it. Threads do not
+        // always come to their n-th call with the same file: where it is an input, exit 2 is the right word.
+        const isOther = outcome !== KILL && hit.some((line) => !hasOurs(line, scene) || (run.status === 2 && isInput(line, scene)));
         const fired = outcome === KILL ? run.signal === KILL : hit.length > 0;
-        return { run: isNodes ? { ...run, status: null, signal: KILL } : run, fired: fired && !isNodes };
+        return { run: isOther ? { ...run, status: null, signal: KILL } : run, fired: fired && !isOther };
       }),
   };
 }

@@ -21,13 +21,13 @@ export interface Lane {
 }
 
 /** Which points a lane goes through. */
-export type Choice = { /** By their names. */ only: RegExp; /** Every `of`-th, from `part` on: several processes share them. */ part: number; of: number };
+export type Choice = { /** By `verb, storage: name`. */ only: RegExp; /** Every `of`-th, from `part` on: several processes share them. */ part: number; of: number };
 
 /** Faults of one verb on one kind of storage. */
 export async function pointLane(verb: Verb, storage: Storage, chance: Chance, { only, part, of }: Choice): Promise<Lane> {
   const scene = await makeScene(verb, storage);
   const all: FaultPoint[] = storage === "S3" ? await everyStorePoint() : (await diskPoints(scene)).map((point) => diskPoint(point));
-  const points = all.filter(({ name }) => only.test(name)).filter((_, at) => at % of === part);
+  const points = all.filter(({ name }) => only.test(`${verb}, ${storage}: ${name}`)).filter((_, at) => at % of === part);
   const figures: Figures = { name: `${verb}, ${storage}`, tried: 0, total: points.length, detail: "" };
   const came = new Set<string>();
   let left: FaultPoint[] = [];

@@ -1,6 +1,6 @@
 /**
  * `npm run test:soak -- --minutes M [--seed N]`: the soak, and its figures at the end. Exit 1 and the seed at the first thing that must not be.
- * `--only kill` takes just the fault points of such names, each once; `--part 2/4` the second quarter of them, for four at once.
+ * `--only kill` takes just the fault points of such names (`restore, directories: unlink 1: EIO`), each once; `--part 2/4` the second quarter of them, for four at once.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";

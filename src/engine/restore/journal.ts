@@ -1,6 +1,8 @@
 /** What a restore leaves beside what it writes, until it is done: enough to go on after it was killed. */
-import { appendFileSync, existsSync, lstatSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { appendFileSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { temporaryName } from "../../disk/restore-target.ts";
 import { ColdkeepError, messageOf } from "../../errors.ts";
 
 export const JOURNAL_FOLDER = ".coldkeep-restore";
@@ -10,6 +12,25 @@ export const JOURNAL_PATH = `/${JOURNAL_FOLDER}`;
 /** What must be the same for a restore to be gone on with. */
 export type RestoreIdentity = { vault: string; host: string; archive: string; paths: string[] };
 
+const IDENTITY = "restore.json";
+
+/** Where the identity lies while the journal goes: its removal, one call, is the end of the restore. */
+function lastTrace(target: string, identity: string): string {
+  return join(target, temporaryName(createHash("sha256").update(identity).digest("hex")));
+}
+
+function holdsText(path: string, text: string): boolean {
+  try {
+    return lstatSync(path).isFile() && readFileSync(path, "utf8") === text;
+  } catch {
+    return false;
+  }
+}
+
+function isDirectory(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+}
+
 export class RestoreJournal {
   readonly directory: string;
   readonly planDir: string;
@@ -17,9 +38,12 @@ export class RestoreJournal {
   readonly done: ReadonlySet<string>;
   readonly isResumed: boolean;
 
-  private constructor(directory: string, isResumed: boolean) {
+  readonly #lastTrace: string;
+
+  private constructor(directory: string, end: string, isResumed: boolean) {
     this.directory = directory;
     this.planDir = join(directory, "plan");
+    this.#lastTrace = end;
     this.isResumed = isResumed;
     this.done = new Set(isResumed ? this.#trusted() : []);
     this.clearPlan();
@@ -27,25 +51,25 @@ export class RestoreJournal {
 
   /** Whether `target` holds the journal of the same restore, begun earlier. */
   static isBegun(target: string, identity: RestoreIdentity): boolean {
-    const path = join(target, JOURNAL_FOLDER, "restore.json");
-    try {
-      return lstatSync(join(target, JOURNAL_FOLDER)).isDirectory() && readFileSync(path, "utf8") === JSON.stringify(identity);
-    } catch {
-      return false;
-    }
+    const text = JSON.stringify(identity);
+    const directory = join(target, JOURNAL_FOLDER);
+    return (isDirectory(directory) && holdsText(join(directory, IDENTITY), text)) || holdsText(lastTrace(target, text), text);
   }
 
   /** Begins a journal, or takes up the one of the same restore. Throws E_DISK. */
   static open(target: string, identity: RestoreIdentity): RestoreJournal {
     const directory = join(target, JOURNAL_FOLDER);
+    const text = JSON.stringify(identity);
+    const end = lastTrace(target, text);
     const isResumed = RestoreJournal.isBegun(target, identity);
     try {
-      if (!isResumed) {
+      if (!isResumed || !isDirectory(directory)) {
         rmSync(directory, { recursive: true, force: true });
         mkdirSync(directory, { mode: 0o700 });
-        writeFileSync(join(directory, "restore.json"), JSON.stringify(identity), { mode: 0o600 });
       }
-      return new RestoreJournal(directory, isResumed);
+      if (holdsText(end, text)) renameSync(end, join(directory, IDENTITY));
+      if (!isResumed) writeFileSync(join(directory, IDENTITY), text, { mode: 0o600 });
+      return new RestoreJournal(directory, end, isResumed);
     } catch (cause) {
       throw new ColdkeepError("E_DISK", `cannot write the restore's journal in ${directory}: ${messageOf(cause)}`, { cause });
     }
@@ -100,18 +124,32 @@ export class RestoreJournal {
   }
 
   #write(act: () => void): void {
+    this.#act("write", act, "Free some space in the target.");
+  }
+
+  #act(verb: string, act: () => void, hint?: string): void {
     try {
       act();
     } catch (cause) {
-      throw new ColdkeepError("E_DISK", `cannot write the restore's journal in ${this.directory}: ${messageOf(cause)}`, {
-        hint: "Free some space in the target.",
-        cause,
-      });
+      throw new ColdkeepError("E_DISK", `cannot ${verb} the restore's journal in ${this.directory}: ${messageOf(cause)}`, { hint, cause });
     }
   }
 
-  /** The restore is done, or nothing came of it. */
-  remove(): void {
-    rmSync(this.directory, { recursive: true, force: true });
+  /**
+   * The restore is done. Until the last of it is gone, the same restore goes on with what is there: a target that was written is
+   * never taken for one of somebody else's. Throws E_DISK.
+   */
+  end(): void {
+    this.#act("remove", () => {
+      for (const name of readdirSync(this.directory)) if (name !== IDENTITY) rmSync(this.#path(name), { recursive: true });
+      renameSync(this.#path(IDENTITY), this.#lastTrace);
+      rmdirSync(this.directory);
+      unlinkSync(this.#lastTrace);
+    });
+  }
+
+  /** Nothing came of it. Throws E_DISK. */
+  discard(): void {
+    this.#act("remove", () => rmSync(this.directory, { recursive: true, force: true }));
   }
 }

@@ -102,7 +102,7 @@ async function restoreWith(crew: UnpackCrew, order: RestoreOrder, startedAtMs: n
   } catch (error) {
     if (error instanceof Resumable) throw error.again();
     // Nothing was written yet.
-    if (!journal.isResumed) journal.remove();
+    if (!journal.isResumed) journal.discard();
     if (isNew) rmdirSync(target);
     throw error;
   }
@@ -152,12 +152,12 @@ async function unpack(unpacking: Unpacking): Promise<RestoreReport> {
     emit({ kind: "progress", text: "links and directories" });
     journal.noteFinishing();
     await crew.finish(setup.merge);
+    journal.end();
   } catch (error) {
     throw new Resumable(error);
   } finally {
     signal.removeEventListener("abort", stop);
   }
-  journal.remove();
   crew.losses.merge(plan.losses);
   return reportOf(unpacking);
 }

@@ -1,4 +1,5 @@
-import { appendFileSync, existsSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { appendFileSync, existsSync, readdirSync, renameSync, rmdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { JOURNAL_FOLDER, RestoreJournal, type RestoreIdentity } from "../../../src/engine/restore/journal.ts";
@@ -51,11 +52,32 @@ test("a line cut short by a full disk is no list's name", () => {
   expect(doneIn(target)).toEqual(["one", "volume.12"]);
 });
 
+test("an end cut short anywhere is gone on with, and leaves nothing", () => {
+  const ended = (target: string): void => {
+    expect(RestoreJournal.isBegun(target, IDENTITY)).toBe(true);
+    expect(RestoreJournal.isBegun(target, { ...IDENTITY, host: "web2" })).toBe(false);
+    const journal = RestoreJournal.open(target, IDENTITY);
+    expect(journal).toMatchObject({ isResumed: true, done: new Set() });
+    journal.end();
+    expect(readdirSync(target)).toEqual([]);
+    expect(RestoreJournal.isBegun(target, IDENTITY)).toBe(false);
+  };
+  const trace = (target: string): string => join(target, `.coldkeep-${createHash("sha256").update(JSON.stringify(IDENTITY)).digest("hex").slice(0, 16)}.partial`);
+  const [bare, moved, last] = [begun(), begun(), begun()];
+  rmSync(join(bare, JOURNAL_FOLDER, "plan"), { recursive: true });
+  for (const target of [moved, last]) {
+    rmSync(join(target, JOURNAL_FOLDER, "plan"), { recursive: true });
+    renameSync(join(target, JOURNAL_FOLDER, "restore.json"), trace(target));
+  }
+  rmdirSync(join(last, JOURNAL_FOLDER));
+  for (const target of [bare, moved, last]) ended(target);
+});
+
 test("a link in its place is neither believed nor followed", () => {
   const [target, elsewhere] = [tempDir(), begun("one")];
   symlinkSync(join(elsewhere, JOURNAL_FOLDER), join(target, JOURNAL_FOLDER));
   expect(RestoreJournal.isBegun(target, IDENTITY)).toBe(false);
-  RestoreJournal.open(target, IDENTITY).remove();
+  RestoreJournal.open(target, IDENTITY).end();
   expect(readdirSync(target)).toEqual([]);
   expect(existsSync(join(elsewhere, JOURNAL_FOLDER, "done"))).toBe(true);
 });
