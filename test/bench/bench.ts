@@ -49,6 +49,7 @@ async function compare(options: Options, run: Run): Promise<void> {
     "restores go to": memoryFolder(0) ?? "the disk",
     ...sizesOf(options),
     rounds: String(options.rounds),
+    ...(useRgw && options.latencyMs > 0 && { latency: `${options.latencyMs} ms more for every request` }),
     ...(options.cold && { "page cache": "emptied before each command" }),
   };
   const rows = (await playRounds({ options, useRgw, ...run })).finished();

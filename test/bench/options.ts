@@ -15,6 +15,7 @@ export const USAGE = `npm run bench -- [options]
   --database SIZE       size of the file of pages
   --media SIZE          size of the files that do not compress
   --cold                nothing of the data in the page cache when a program begins (needs root)
+  --latency MS          every request to Ceph RGW takes so much longer
   --directories         directories as regions, where Ceph RGW is installed too
   --json                one JSON document with every sample
   --scale               only our own memory, catalogs and state over the size of the source
@@ -38,6 +39,7 @@ export type Options = Sizes & {
   times: number;
   parts: readonly Part[];
   directories: boolean;
+  latencyMs: number;
   /** Whether the page cache is emptied before each command. */
   cold: boolean;
   /** A directory to copy, absolute. */
@@ -60,6 +62,7 @@ export function readOptions(args: readonly string[]): Options {
       media: { type: "string" },
       cold: { type: "boolean" },
       directories: { type: "boolean" },
+      latency: { type: "string" },
       json: { type: "boolean" },
       scale: { type: "boolean" },
       "scale-files": { type: "string" },
@@ -80,6 +83,7 @@ export function readOptions(args: readonly string[]): Options {
     json: values.json === true,
     cold: values.cold === true,
     directories: values.directories === true,
+    latencyMs: values.latency === undefined ? 0 : readCount("--latency", values.latency),
     rounds: values.rounds === undefined ? usual.rounds : readCount("--rounds", values.rounds),
     times: usual.times,
     parts: values.only === undefined ? PARTS : values.only.split(",").map(readPart),

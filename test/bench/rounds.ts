@@ -28,7 +28,7 @@ export async function playRounds(setup: RoundsSetup): Promise<Rows> {
   const rows = new Rows();
   for (let round = 0; round < options.rounds; round++) {
     const needsServers = useRgw && options.parts.some((part) => part !== "startup");
-    const stores = needsServers ? await rgwStores() : directoryStores(join(folder, "stores"));
+    const stores = needsServers ? await rgwStores(options.latencyMs) : directoryStores(join(folder, "stores"));
     try {
       signal.throwIfAborted();
       for (const part of options.parts) await play(setup, rows, round, part, stores);

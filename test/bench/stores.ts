@@ -5,6 +5,7 @@ import { Client } from "minio";
 import { startRgw, type S3Endpoint } from "../support/rgw.ts";
 import { isInstalled } from "./contestants/yardsticks.ts";
 import { treeFacts } from "./corpus/tree-facts.ts";
+import { type DelayLine, startDelayLine } from "./delay-line.ts";
 
 const BUCKET = "bench";
 /** Two regions for us and one for restic. */
@@ -59,23 +60,34 @@ export function directoryStores(folder: string): Stores {
   };
 }
 
-/** Takes about half a minute. */
-export async function rgwStores(): Promise<Stores> {
+/** Every request takes `latencyMs` longer. Takes about half a minute. */
+export async function rgwStores(latencyMs = 0): Promise<Stores> {
   const rgw = await startRgw(NAMES.map((name) => ({ name })));
+  const lines: DelayLine[] = [];
+  const stop = async (): Promise<void> => {
+    for (const line of lines) line.stop();
+    await rgw.stop();
+  };
   try {
     const made: { endpoint: S3Endpoint; client: Client }[] = [];
     for (const endpoint of rgw.endpoints) {
       const { hostname, port } = new URL(endpoint.endpoint);
       const client = new Client({ endPoint: hostname, port: Number(port), useSSL: false, accessKey: endpoint.accessKeyId, secretKey: endpoint.secretAccessKey, region: endpoint.region });
       await client.makeBucket(BUCKET);
-      made.push({ endpoint, client });
+      if (latencyMs === 0) {
+        made.push({ endpoint, client });
+        continue;
+      }
+      const line = await startDelayLine(endpoint.endpoint, latencyMs);
+      lines.push(line);
+      made.push({ endpoint: { ...endpoint, endpoint: line.url }, client });
     }
     const [one, two, restic] = made;
     if (one === undefined || two === undefined || restic === undefined) throw new Error("three gateways are needed");
     const placeOf = ({ endpoint, client }: typeof one, part: string): Place => s3Place(endpoint, client, part);
-    return { places: (part) => [placeOf(one, part), placeOf(two, part), placeOf(restic, part)], stop: () => rgw.stop() };
+    return { places: (part) => [placeOf(one, part), placeOf(two, part), placeOf(restic, part)], stop };
   } catch (error) {
-    await rgw.stop();
+    await stop();
     throw error;
   }
 }
