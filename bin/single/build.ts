@@ -86,7 +86,8 @@ try {
     disableExperimentalSEAWarning: true,
     useCodeCache: true,
     // As in bin/coldkeep.js: node:ffi and node:sqlite say on stderr that they are experimental. NODE_OPTIONS has no say.
-    execArgv: ["--disable-warning=ExperimentalWarning"],
+    // The main thread passes on what its workers do: a young generation of 6 MiB, as theirs, in place of 48 costs it no time.
+    execArgv: ["--disable-warning=ExperimentalWarning", "--max-semi-space-size=2"],
     execArgvExtension: "none",
   };
   writeFileSync(join(folder, "sea.json"), JSON.stringify(config));

@@ -93,13 +93,13 @@ export class Crew {
   #sealed = Promise.withResolvers<SealedCatalog>();
   readonly #storing = new Set<Promise<void>>();
   readonly #wanting: Worker[] = [];
-  readonly #free: ArrayBuffer[] = [];
+  readonly #free: SharedArrayBuffer[] = [];
   #buffersOut = 0;
   #spoolsOut = 0;
-  readonly #dumpBuffers: ArrayBuffer[] = [];
+  readonly #dumpBuffers: SharedArrayBuffer[] = [];
   #dumpBuffersMade = 0;
   /** Who waits for a buffer: there is one dump at a time. */
-  #dumpWaits: ((buffer: ArrayBuffer) => void) | null = null;
+  #dumpWaits: ((buffer: SharedArrayBuffer) => void) | null = null;
   #isOver = false;
 
   private constructor(plan: CrewPlan, scouts: Scouts) {
@@ -159,17 +159,17 @@ export class Crew {
   /** The way of dumps to the packers. */
   get dumpPort(): DumpPort {
     return {
-      send: (message) => this.#scouts.scan.postMessage({ kind: "dump", message } satisfies MainToScan, message.kind === "span" ? [message.buffer] : []),
+      send: (message) => this.#scouts.scan.postMessage({ kind: "dump", message } satisfies MainToScan),
       buffer: (signal) => this.#dumpBuffer(signal),
       giveBack: (buffer) => this.#takeBack(buffer),
     };
   }
 
-  #dumpBuffer(signal: AbortSignal): Promise<ArrayBuffer> {
+  #dumpBuffer(signal: AbortSignal): Promise<SharedArrayBuffer> {
     const free = this.#dumpBuffers.pop();
     if (free !== undefined) return Promise.resolve(free);
-    if (this.#dumpBuffersMade++ < DUMP_BUFFERS) return Promise.resolve(new ArrayBuffer(DUMP_SPAN_BYTES));
-    const given = Promise.withResolvers<ArrayBuffer>();
+    if (this.#dumpBuffersMade++ < DUMP_BUFFERS) return Promise.resolve(new SharedArrayBuffer(DUMP_SPAN_BYTES));
+    const given = Promise.withResolvers<SharedArrayBuffer>();
     this.#dumpWaits = given.resolve;
     const stop = (): void => given.reject(signal.reason);
     signal.addEventListener("abort", stop, { once: true });
@@ -177,7 +177,7 @@ export class Crew {
     return Promise.race([given.promise, this.#failure.promise]).finally(() => signal.removeEventListener("abort", stop));
   }
 
-  #takeBack(buffer: ArrayBuffer): void {
+  #takeBack(buffer: SharedArrayBuffer): void {
     const waits = this.#dumpWaits;
     this.#dumpWaits = null;
     if (waits === null) this.#dumpBuffers.push(buffer);
@@ -261,21 +261,21 @@ export class Crew {
     }
   }
 
-  async #go(packer: Worker, targetBytes: number, buffer: ArrayBuffer | null): Promise<void> {
+  async #go(packer: Worker, targetBytes: number, buffer: SharedArrayBuffer | null): Promise<void> {
     try {
       const sealed = await (await this.#sealer).seal();
-      packer.postMessage({ kind: "go", targetBytes, buffer, sealed } satisfies MainToPacker, buffer === null ? [] : [buffer]);
+      packer.postMessage({ kind: "go", targetBytes, buffer, sealed } satisfies MainToPacker);
     } catch (error) {
       this.#failure.reject(error);
     }
   }
 
-  #takeBuffer(targetBytes: number): ArrayBuffer | undefined {
+  #takeBuffer(targetBytes: number): SharedArrayBuffer | undefined {
     if (this.#buffersOut >= buffersFor(this.#plan.memoryBytes, targetBytes)) return undefined;
     this.#buffersOut++;
     const bytes = volumeBufferBytes(targetBytes);
     const free = this.#free.pop();
-    return free !== undefined && free.byteLength >= bytes ? free : new ArrayBuffer(bytes);
+    return free !== undefined && free.byteLength >= bytes ? free : new SharedArrayBuffer(bytes);
   }
 
   #storeVolume(volume: FinishedVolume): void {

@@ -7,6 +7,9 @@
  *   pack workers ─ results, questions ──────────▶ scan worker
  *   main ─ spans of dumps ─▶ scan worker ─▶ pack workers ─ empty buffers ─▶ scan worker ─▶ main
  *   pack workers ─ volumes ──▶ main ─ buffers ──▶ pack workers
+ *
+ * Buffers of volumes and dumps are shared, not handed over: V8 takes 32 MiB that arrive for what the thread has made, and
+ * collects its whole heap. Whoever got the last message of a buffer has it to itself.
  */
 import type { MessagePort } from "node:worker_threads";
 import type { SealedHead } from "../../codec/age-header.ts";
@@ -57,7 +60,7 @@ export type BytesTask = {
   length: number;
   average: number;
   /** Goes back to the main thread, to be filled again. */
-  buffer: ArrayBuffer;
+  buffer: SharedArrayBuffer;
   previous?: string | undefined;
 };
 
@@ -106,7 +109,7 @@ export type PackerToScan =
   /** One `tasks` message was worked off. */
   | { kind: "ready" }
   /** The bytes of a dump are packed: the buffer is free again. */
-  | { kind: "spent"; buffer: ArrayBuffer }
+  | { kind: "spent"; buffer: SharedArrayBuffer }
   | { kind: "question"; digests: string[] };
 export type ScanToPacker =
   | { kind: "tasks"; tasks: PackTask[] }
@@ -116,7 +119,7 @@ export type ScanToPacker =
   /** Close the open volume. */
   | { kind: "finish" };
 
-export type FinishedVolume = { object: ListedObject; body: { buffer: ArrayBuffer; length: number } | { path: string } };
+export type FinishedVolume = { object: ListedObject; body: { buffer: SharedArrayBuffer; length: number } | { path: string } };
 
 export type PackerToMain =
   | { kind: "volume"; volume: FinishedVolume }
@@ -126,7 +129,7 @@ export type PackerToMain =
   | { kind: "error"; error: PortableError };
 
 /** Begin a volume. The main thread seals its head, because it has the library for that loaded anyway. */
-export type MainToPacker = { kind: "go"; targetBytes: number; buffer: ArrayBuffer | null; sealed: SealedHead };
+export type MainToPacker = { kind: "go"; targetBytes: number; buffer: SharedArrayBuffer | null; sealed: SealedHead };
 
 export type PackerSetup = {
   scanPort: MessagePort;
@@ -175,7 +178,7 @@ export type ScanSetup = {
 /** What the main thread tells of dumps: spans in order, one dump after another. */
 export type DumpToScan =
   | { kind: "begin"; number: number; path: string }
-  | { kind: "span"; number: number; at: number; length: number; buffer: ArrayBuffer }
+  | { kind: "span"; number: number; at: number; length: number; buffer: SharedArrayBuffer }
   /** It is whole. */
   | { kind: "end"; number: number; size: number; mtime: string }
   /** It is not: nothing of it may be in the catalog. */
@@ -244,7 +247,7 @@ export type ScanToMain =
   | { kind: "packing"; packer: number }
   | { kind: "progress"; counts: ScanCounts; path: string }
   | { kind: "problem"; problem: Problem }
-  | { kind: "spent"; buffer: ArrayBuffer }
+  | { kind: "spent"; buffer: SharedArrayBuffer }
   /** Every entry has its line; the packers are finishing. */
   | { kind: "scanned"; report: ScanReport }
   | { kind: "sealed"; catalog: SealedCatalog }

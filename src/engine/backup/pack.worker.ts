@@ -16,8 +16,8 @@ function toScan(message: PackerToScan): void {
   scan.postMessage(message);
 }
 
-function toMain(message: PackerToMain, transfer: ArrayBuffer[] = []): void {
-  main.postMessage(message, transfer);
+function toMain(message: PackerToMain): void {
+  main.postMessage(message);
 }
 
 const port: PackerPort = {
@@ -33,8 +33,8 @@ const port: PackerPort = {
       go = resolve;
       toMain({ kind: "want" });
     }),
-  volume: (volume) => toMain({ kind: "volume", volume }, "buffer" in volume.body ? [volume.body.buffer] : []),
-  spent: (buffer) => scan.postMessage({ kind: "spent", buffer } satisfies PackerToScan, [buffer]),
+  volume: (volume) => toMain({ kind: "volume", volume }),
+  spent: (buffer) => toScan({ kind: "spent", buffer }),
 };
 
 async function handle(message: Exclude<ScanToPacker, { kind: "answer" }>): Promise<void> {

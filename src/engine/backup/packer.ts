@@ -35,12 +35,12 @@ export type PackerPort = {
   nextVolume(): Promise<MainToPacker>;
   volume(volume: FinishedVolume): void;
   /** Gives back the buffer of a dump's span. */
-  spent(buffer: ArrayBuffer): void;
+  spent(buffer: SharedArrayBuffer): void;
 };
 
 export type Placed = { piece: Piece; bytesPacked: number };
 
-type OpenVolume = { writer: VolumeWriter; buffer: ArrayBuffer | null; path: string; pieces: number };
+type OpenVolume = { writer: VolumeWriter; buffer: SharedArrayBuffer | null; path: string; pieces: number };
 
 type Waiting = { pieces: Piece[]; result: () => PackResult };
 

@@ -177,7 +177,7 @@ class ScanThread {
         this.#takeResults(message.results);
         break;
       case "spent":
-        return this.#main.postMessage(message satisfies ScanToMain, [message.buffer]);
+        return this.#main.postMessage(message satisfies ScanToMain);
       case "pieces":
         return this.#book.note(message.volume, Buffer.from(message.records.buffer, message.records.byteOffset, message.records.byteLength));
       case "ready":

@@ -13,9 +13,9 @@ import type { DumpToScan } from "./messages.ts";
 export type DumpPort = {
   send(message: DumpToScan): void;
   /** A buffer for one span, once one is free. Throws the signal's reason, and what ended the run. */
-  buffer(signal: AbortSignal): Promise<ArrayBuffer>;
+  buffer(signal: AbortSignal): Promise<SharedArrayBuffer>;
   /** Gives a buffer back that was not sent. */
-  giveBack(buffer: ArrayBuffer): void;
+  giveBack(buffer: SharedArrayBuffer): void;
 };
 
 type Order = { plan: DataPlan; port: DumpPort; emit: Emit; signal: AbortSignal };
@@ -29,7 +29,7 @@ class SpanFiller {
   readonly #port: DumpPort;
   readonly #number: number;
   readonly #signal: AbortSignal;
-  #buffer: ArrayBuffer | null = null;
+  #buffer: SharedArrayBuffer | null = null;
   #used = 0;
   /** Bytes sent. */
   #at = 0;

@@ -119,8 +119,7 @@ export class TaskDispatch {
       const batch = packer && this.#nextBatch();
       if (packer === undefined || batch === undefined) return;
       packer.outstanding++;
-      const buffers = batch.flatMap((task) => (task.kind === "bytes" ? [task.buffer] : []));
-      packer.port.postMessage({ kind: "tasks", tasks: batch } satisfies ScanToPacker, buffers);
+      packer.port.postMessage({ kind: "tasks", tasks: batch } satisfies ScanToPacker);
     }
   }
 
