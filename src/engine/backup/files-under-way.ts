@@ -106,8 +106,9 @@ export class FilesUnderWay {
   #sendSpans(number: number, file: PendingFile, stat: Stat): void {
     const plan = this.#chunking.get(number);
     if (plan === undefined) return;
-    file.expectSpans(stat, Math.ceil(stat.size / plan.span));
-    this.#parts.dispatch?.feed(number, spanTasks(number, file.path, stat, plan));
+    const count = Math.ceil(stat.size / plan.span);
+    file.expectSpans(stat, count);
+    this.#parts.dispatch?.feed(number, spanTasks(number, file.path, stat, plan), count);
   }
 
   /** Takes what a packer has to say of a task. */

@@ -10,8 +10,8 @@ const BATCHES_AHEAD = 2;
 /** Batches that wait before one more packer is worth its start, which takes as long as packing a few hundred small files. */
 const BATCHES_A_START = 4;
 
-/** The spans of one file, and the task that comes next. */
-type Feed = { number: number; tasks: Iterator<PackTask>; next: PackTask };
+/** The spans of one file, and the task that comes next. `left` counts that one too. */
+type Feed = { number: number; tasks: Iterator<PackTask>; next: PackTask; left: number };
 
 type PackerLine = { port: MessagePort; outstanding: number; isStarted: boolean };
 
@@ -50,6 +50,11 @@ export class TaskDispatch {
     return this.#queue.length + this.#urgent.length;
   }
 
+  /** Batches that wait; each span of a large file is one. */
+  get #waitingBatches(): number {
+    return this.#urgent.length + this.#queue.reduce((sum, work) => sum + (Array.isArray(work) ? 1 : work.left), 0);
+  }
+
   /** Adds a span of a dump, ahead of all files. */
   addUrgent(task: BytesTask): void {
     this.#urgent.push(task);
@@ -62,11 +67,11 @@ export class TaskDispatch {
     if (this.#batch.length >= BATCH_FILES || this.#batchBytes >= BATCH_BYTES) this.closeBatch();
   }
 
-  /** Adds the tasks of a file in spans, in order, behind what was added before. */
-  feed(number: number, tasks: Iterator<PackTask>): void {
+  /** Adds the tasks of a file in `count` spans, in order, behind what was added before. */
+  feed(number: number, tasks: Iterator<PackTask>, count: number): void {
     this.closeBatch();
     const first = tasks.next();
-    if (first.done !== true) this.#enqueue({ number, tasks, next: first.value });
+    if (first.done !== true) this.#enqueue({ number, tasks, next: first.value, left: count });
   }
 
   /** Sends off the tasks gathered so far. */
@@ -129,7 +134,7 @@ export class TaskDispatch {
     const least = started.toSorted((a, b) => a.outstanding - b.outstanding)[0];
     if (least !== undefined && least.outstanding < BATCHES_AHEAD) return least;
     const next = this.#packers.find(({ isStarted }) => !isStarted);
-    if (next === undefined || this.#waiting < (least === undefined || this.#urgent.length > 0 ? 1 : BATCHES_A_START)) return undefined;
+    if (next === undefined || this.#waitingBatches < (least === undefined || this.#urgent.length > 0 ? 1 : BATCHES_A_START)) return undefined;
     next.isStarted = true;
     this.#start(this.#packers.indexOf(next));
     return next;
@@ -146,6 +151,7 @@ export class TaskDispatch {
     }
     const batch = [work.next];
     const following = work.tasks.next();
+    work.left--;
     if (following.done === true) this.#queue.shift();
     else work.next = following.value;
     return batch;
