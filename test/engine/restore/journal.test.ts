@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
-import { appendFileSync, existsSync, readdirSync, renameSync, rmdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, readdirSync, renameSync, rmdirSync, rmSync, symlinkSync, watch, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { JOURNAL_FOLDER, RestoreJournal, type RestoreIdentity } from "../../../src/engine/restore/journal.ts";
 import { tempDir } from "../../support/temp-dir.ts";
 
@@ -71,6 +71,21 @@ test("an end cut short anywhere is gone on with, and leaves nothing", () => {
   }
   rmdirSync(join(last, JOURNAL_FOLDER));
   for (const target of [bare, moved, last]) ended(target);
+});
+
+test("of all it holds its identity goes last", async () => {
+  const target = begun("one");
+  const journal = RestoreJournal.open(target, IDENTITY);
+  journal.noteFinishing();
+  const held = readdirSync(join(target, JOURNAL_FOLDER));
+  const gone = new Set<string>();
+  const watcher = watch(join(target, JOURNAL_FOLDER), (_, name) => {
+    if (name !== null && held.includes(name)) gone.add(name);
+  });
+  onTestFinished(() => watcher.close());
+  journal.end();
+  await vi.waitFor(() => expect(gone.size).toBe(held.length));
+  expect([...gone].at(-1)).toBe("restore.json");
 });
 
 test("a link in its place is neither believed nor followed", () => {
