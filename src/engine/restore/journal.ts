@@ -1,7 +1,7 @@
 /** What a restore leaves beside what it writes, until it is done: enough to go on after it was killed. */
-import { createHash } from "node:crypto";
 import { appendFileSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { sha256Hex } from "../../codec/digest.ts";
 import { temporaryName } from "../../disk/restore-target.ts";
 import { ColdkeepError, messageOf } from "../../errors.ts";
 
@@ -16,7 +16,7 @@ const IDENTITY = "restore.json";
 
 /** Where the identity lies while the journal goes: its removal, one call, is the end of the restore. */
 function lastTrace(target: string, identity: string): string {
-  return join(target, temporaryName(createHash("sha256").update(identity).digest("hex")));
+  return join(target, temporaryName(sha256Hex(identity)));
 }
 
 function holdsText(path: string, text: string): boolean {
@@ -28,7 +28,11 @@ function holdsText(path: string, text: string): boolean {
 }
 
 function isDirectory(path: string): boolean {
-  return lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  try {
+    return lstatSync(path).isDirectory();
+  } catch {
+    return false;
+  }
 }
 
 export class RestoreJournal {
@@ -40,10 +44,10 @@ export class RestoreJournal {
 
   readonly #lastTrace: string;
 
-  private constructor(directory: string, end: string, isResumed: boolean) {
+  private constructor(directory: string, trace: string, isResumed: boolean) {
     this.directory = directory;
     this.planDir = join(directory, "plan");
-    this.#lastTrace = end;
+    this.#lastTrace = trace;
     this.isResumed = isResumed;
     this.done = new Set(isResumed ? this.#trusted() : []);
     this.clearPlan();
@@ -60,16 +64,16 @@ export class RestoreJournal {
   static open(target: string, identity: RestoreIdentity): RestoreJournal {
     const directory = join(target, JOURNAL_FOLDER);
     const text = JSON.stringify(identity);
-    const end = lastTrace(target, text);
+    const trace = lastTrace(target, text);
     const isResumed = RestoreJournal.isBegun(target, identity);
     try {
       if (!isResumed || !isDirectory(directory)) {
         rmSync(directory, { recursive: true, force: true });
         mkdirSync(directory, { mode: 0o700 });
       }
-      if (holdsText(end, text)) renameSync(end, join(directory, IDENTITY));
+      if (holdsText(trace, text)) renameSync(trace, join(directory, IDENTITY));
       if (!isResumed) writeFileSync(join(directory, IDENTITY), text, { mode: 0o600 });
-      return new RestoreJournal(directory, end, isResumed);
+      return new RestoreJournal(directory, trace, isResumed);
     } catch (cause) {
       throw new ColdkeepError("E_DISK", `cannot write the restore's journal in ${directory}: ${messageOf(cause)}`, { cause });
     }

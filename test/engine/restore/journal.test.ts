@@ -88,6 +88,12 @@ test("of all it holds its identity goes last", async () => {
   expect([...gone].at(-1)).toBe("restore.json");
 });
 
+test("below what is no directory there is none", () => {
+  const file = join(tempDir(), "file");
+  writeFileSync(file, "");
+  expect(RestoreJournal.isBegun(file, IDENTITY)).toBe(false);
+});
+
 test("a link in its place is neither believed nor followed", () => {
   const [target, elsewhere] = [tempDir(), begun("one")];
   symlinkSync(join(elsewhere, JOURNAL_FOLDER), join(target, JOURNAL_FOLDER));
