@@ -2,6 +2,7 @@
  * Which archives a host keeps: a rule of periods, and the verdict on each archive with its reason.
  *
  * In each day, week, month and year the first archive stands for the period: nothing that is written later can take its place.
+ * What came at the same moment, as far as the stores' clocks tell, stands beside it: nobody knows which was first.
  * An archive belongs to the period of the younger of its signed time and the time a store first had it, so that whoever has a
  * host's signer cannot fill the past; one from the future fills nothing before its time has come.
  */
@@ -101,18 +102,22 @@ function keepNewest(judged: readonly Judged[], past: readonly Judged[], rule: Re
   for (const archive of past) if (nowMs - archive.atMs <= withinMs) archive.reasons.push(`younger than ${formatDuration(withinMs)}`);
 }
 
+/** Who stands for each period: the first, and what came at the same moment. */
+type Standing = ReadonlyMap<string, readonly [first: Judged, ...beside: Judged[]]>;
+
 /** One archive for each of the newest periods that have any. Returns who stands for each period, also beyond the rule. */
-function keepPeriods(past: readonly Judged[], period: Period, rule: RetentionRule): Map<string, Judged> {
-  const standing = new Map<string, Judged>();
+function keepPeriods(past: readonly Judged[], period: Period, rule: RetentionRule): Standing {
+  const standing = new Map<string, [Judged, ...Judged[]]>();
   if (rule[period] === 0) return standing;
   const nameOf = periodNames(period, rule.timeZone);
   // From the oldest on: the first that is complete stands for its period; without one, the first.
   for (const archive of past.toReversed()) {
     const name = nameOf(archive.atMs);
-    const first = standing.get(name);
-    if (first === undefined || (!first.isGood && archive.isGood)) standing.set(name, archive);
+    const those = standing.get(name);
+    if (those === undefined || (!those[0].isGood && archive.isGood)) standing.set(name, [archive]);
+    else if (archive.atMs === those[0].atMs && archive.isGood === those[0].isGood) those.push(archive);
   }
-  for (const [name, archive] of [...standing].toReversed().slice(0, rule[period])) archive.reasons.push(`${period} ${name}`);
+  for (const [name, those] of [...standing].toReversed().slice(0, rule[period])) for (const archive of those) archive.reasons.push(`${period} ${name}`);
   return standing;
 }
 
@@ -131,11 +136,11 @@ function keepLeast(past: readonly Judged[], keepMin: number): void {
   }
 }
 
-function whyNot(archive: Judged, rule: RetentionRule, standing: ReadonlyMap<Period, ReadonlyMap<string, Judged>>): string {
+function whyNot(archive: Judged, rule: RetentionRule, standing: ReadonlyMap<Period, Standing>): string {
   const said = PERIODS.filter((period) => rule[period] > 0).map((period) => {
     const name = periodNames(period, rule.timeZone)(archive.atMs);
-    const other = standing.get(period)?.get(name);
-    return other === archive ? `${name} is beyond ${period} ${rule[period]}` : `${other?.id ?? "another"} stands for ${name}`;
+    const those = standing.get(period)?.get(name);
+    return those?.includes(archive) === true ? `${name} is beyond ${period} ${rule[period]}` : `${those?.[0].id ?? "another"} stands for ${name}`;
   });
   return said.length > 0 ? said.join(", ") : `older than ${formatDuration(rule.withinMs ?? 0)}`;
 }
