@@ -60,26 +60,27 @@ export function isAverage(averageBytes: number): boolean {
  * before it. About 1.9 GB/s. Throws E_INTERNAL for an unusable average or span.
  */
 export function cutPoints(bytes: Uint8Array, start: number, end: number, averageBytes: number): number[] {
-  if (!isAverage(averageBytes)) throw new ColdkeepError("E_INTERNAL", `${averageBytes} is not a chunk average`);
-  if (!(start >= 0 && start <= end && end <= bytes.length)) {
-    throw new ColdkeepError("E_INTERNAL", `chunk span ${start} to ${end} lies outside ${bytes.length} bytes`);
+  const cuts: number[] = [];
+  for (let from = start; from < end || start > end; ) {
+    from = nextCut(bytes, from, end, averageBytes);
+    cuts.push(from);
   }
+  return cuts;
+}
+
+/** The end of the chunk that begins at `from`; `end` where the bytes end before it does. Throws as `cutPoints` does. */
+export function nextCut(bytes: Uint8Array, from: number, end: number, averageBytes: number): number {
+  if (!isAverage(averageBytes)) throw new ColdkeepError("E_INTERNAL", `${averageBytes} is not a chunk average`);
+  if (!(from >= 0 && from <= end && end <= bytes.length)) {
+    throw new ColdkeepError("E_INTERNAL", `chunk span ${from} to ${end} lies outside ${bytes.length} bytes`);
+  }
+  if (end - from <= minChunkBytes(averageBytes)) return end;
   const bits = 31 - Math.clz32(averageBytes);
   const hardMask = topBits(bits + NORMALISATION_BITS);
   const easyMask = topBits(bits - NORMALISATION_BITS);
-  const min = minChunkBytes(averageBytes);
-  const max = maxChunkBytes(averageBytes);
-  const turn = averageBytes * TURNING_POINT;
-  const cuts: number[] = [];
-  let from = start;
-  while (end - from > min) {
-    const turnAt = Math.min(end, from + turn);
-    const stop = Math.min(end, from + max);
-    from = firstCut(bytes, from + min, turnAt, hardMask) || firstCut(bytes, turnAt, stop, easyMask) || stop;
-    cuts.push(from);
-  }
-  if (from < end) cuts.push(end);
-  return cuts;
+  const turn = Math.min(end, from + averageBytes * TURNING_POINT);
+  const stop = Math.min(end, from + maxChunkBytes(averageBytes));
+  return firstCut(bytes, from + minChunkBytes(averageBytes), turn, hardMask) || firstCut(bytes, turn, stop, easyMask) || stop;
 }
 
 /** The first place in `(from, stop]` where the hash of the 32 bytes before it has no bit of the mask, or 0. */

@@ -2,7 +2,8 @@
 import { sha256Hex } from "../codec/digest.ts";
 import { decompressFrame } from "../codec/zstd.ts";
 import { ColdkeepError, messageOf } from "../errors.ts";
-import { parseCatalogRoot, ROOT_BYTES_MAX, type CatalogRoot, type SegmentReference } from "../format/catalog-root.ts";
+import type { CatalogRoot, SegmentReference } from "../format/catalog-root.ts";
+import { parseCatalogRoot, ROOT_BYTES_MAX } from "../format/catalog-root-parse.ts";
 import { parseCatalogLine } from "../format/entry-parse.ts";
 import { isContinuation, type CatalogLine } from "../format/entry.ts";
 import { isWithin } from "../format/entry-path.ts";

@@ -11,7 +11,7 @@ import { ID_RANDOM_BYTES, makeId } from "../format/id.ts";
 import { objectKey, programKey } from "../format/object-key.ts";
 import { encodeProgramNote, parseProgramNote, PROGRAM_NOTE_BYTES_MAX, PROGRAM_NOTE_LINE_BYTES_MAX, type ProgramNote } from "../format/program-note.ts";
 import { signedMessage, splitSigned } from "../format/signed-text.ts";
-import { FORMAT_VERSION } from "../format/vault-marker.ts";
+import { FORMAT_VERSION } from "../format/format-version.ts";
 import type { Emit } from "./events.ts";
 import { readHostSetup, regionSpecs, type HostSetup } from "./host-setup.ts";
 import { listObjects } from "./manifests.ts";

@@ -5,7 +5,7 @@ import { ColdkeepError, messageOf } from "../errors.ts";
 import { objectKey } from "../format/object-key.ts";
 import { encodeRecord, parseRecord, RECORD_BYTES_MAX, RECORD_LINE_BYTES_MAX, type KnownRecord, type VaultRecord } from "../format/record.ts";
 import { signedMessage, splitSigned } from "../format/signed-text.ts";
-import { FORMAT_VERSION } from "../format/vault-marker.ts";
+import { FORMAT_VERSION } from "../format/format-version.ts";
 import type { EarlyListings } from "./early-listings.ts";
 import type { Emit } from "./events.ts";
 import { askEach, eachOf, listObjects, type LostRegion } from "./manifests.ts";

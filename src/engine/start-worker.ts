@@ -4,10 +4,15 @@ import { type Transferable, Worker, type WorkerOptions } from "node:worker_threa
 import { singleFile } from "./single-file.ts";
 
 /**
- * A worker makes much garbage and keeps little of it. With V8's own limit the young generation of each thread takes some
- * 50 MiB for nothing, and pays for its pages.
+ * Young generation of a worker that makes much garbage and keeps little of it, MiB. With V8's own limit that of each thread
+ * takes some 50 MiB for nothing, and pays for its pages.
  */
-const RESOURCE_LIMITS = { maxYoungGenerationSizeMb: 6 };
+const YOUNG_MIB = 6;
+/** Of one that holds what it makes until another thread has taken it: in less room it would be copied again and again. */
+export const YOUNG_MIB_QUEUES = 12;
+
+// The main thread's limit is a flag of the single executable, which would overrule those of the workers.
+if (singleFile !== null) setFlagsFromString("--max-semi-space-size=0");
 
 /**
  * V8 lets an old generation grow to several times what lives in it, for the sake of few collections: a thread that keeps 30 MB
@@ -19,9 +24,12 @@ export function keepHeapsSmall(): void {
 
 const EXEC_ARGV = ["--disable-warning=ExperimentalWarning"];
 
-/** `url` names a `.ts` file beside the caller; built, it is the `.js` of the same name, and in the single executable its asset. */
-export function startWorker(url: URL, workerData: unknown, transferList: Transferable[] = []): Worker {
-  const options: WorkerOptions = { workerData, transferList, resourceLimits: RESOURCE_LIMITS, execArgv: EXEC_ARGV, stderr: false };
+/**
+ * `url` names a `.ts` file beside the caller; built, it is the `.js` of the same name, and in the single executable its asset.
+ * `youngMib`: most its young generation may take, MiB.
+ */
+export function startWorker(url: URL, workerData: unknown, transferList: Transferable[] = [], youngMib = YOUNG_MIB): Worker {
+  const options: WorkerOptions = { workerData, transferList, resourceLimits: { maxYoungGenerationSizeMb: youngMib }, execArgv: EXEC_ARGV, stderr: false };
   if (singleFile !== null) {
     const code = singleFile.asset(url.href.slice(url.href.lastIndexOf("/") + 1));
     // What kind of code it is, is said, or Node parses all of it once more to find out.

@@ -50,6 +50,3 @@ export function readDataFacts(values: readonly unknown[]): DataFact[] {
     return parsed.success ? [parsed.data] : [];
   });
 }
-
-/** Where the program's own entries lie in every archive. */
-export const OWN_DIRECTORY = "/.coldkeep";

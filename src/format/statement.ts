@@ -2,7 +2,8 @@
 import { z } from "zod";
 import { isId } from "./id.ts";
 import { isHostLabel } from "./object-key.ts";
-import { parseJson, requireFormat, VAULT_ID } from "./vault-marker.ts";
+import { requireFormat } from "./format-version.ts";
+import { parseJson, VAULT_ID } from "./vault-marker.ts";
 
 /** Fields that each has beside those of its own. */
 export const STATEMENT_FIELDS = {

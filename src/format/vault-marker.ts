@@ -1,8 +1,8 @@
 /** `coldkeep.json`: says which vault a region belongs to; unsigned, decides nothing (format §3). */
 import { z } from "zod";
 import { ColdkeepError } from "../errors.ts";
+import { FORMAT_VERSION, requireFormat } from "./format-version.ts";
 
-export const FORMAT_VERSION = 1;
 export const VAULT_ID = /^[0-9a-f]{32}$/;
 /** More bytes than any marker has. */
 export const MARKER_BYTES_MAX = 4096;
@@ -19,14 +19,6 @@ export function parseVaultMarker(bytes: Buffer, where: string): string {
   if (!marker.success) throw new ColdkeepError("E_FORMAT", `the vault marker in ${where} is not one`);
   requireFormat(marker.data.format, `the vault in ${where}`);
   return marker.data.vault;
-}
-
-/** Throws E_FORMAT when `format` is one this program does not know. */
-export function requireFormat(format: number, what: string): void {
-  if (format === FORMAT_VERSION) return;
-  throw new ColdkeepError("E_FORMAT", `${what} has format version ${format}; this program reads version ${FORMAT_VERSION}`, {
-    hint: "Use a coldkeep release that reads it.",
-  });
 }
 
 /** JSON.parse with an error that names what was read. Throws E_FORMAT. */

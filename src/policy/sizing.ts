@@ -7,10 +7,10 @@ export const CHUNKING_THRESHOLD_BYTES = MIB;
 export const FRAME_TARGET_BYTES = 2 * MIB;
 export const VOLUME_BYTES_MAX = 512 * MIB;
 
-const CHUNK_AVERAGE_MIN = 64 * KIB;
+const CHUNK_AVERAGE_MIN = 32 * KIB;
 /** So that the largest chunk, four times the average, still fits a frame. */
 const CHUNK_AVERAGE_MAX = 2 * MIB;
-const FILE_BYTES_AT_MINIMUM = 64 * GIB;
+const FILE_BYTES_AT_MINIMUM = 32 * GIB;
 const CHUNKS_PER_SPAN = 256;
 const OBJECTS_PER_DOUBLING = 1000;
 
@@ -21,7 +21,8 @@ export function volumeTargetBytes(configuredBytes: number, objectsListed: number
 }
 
 /**
- * Average chunk of a file of `sizeBytes`: 64 KiB up to 64 GiB, then in proportion. An average already in use is kept until
+ * Average chunk of a file of `sizeBytes`: 32 KiB up to 32 GiB, then in proportion: half of 64 KiB stores two thirds where single
+ * pages change, for a hundredth more of everything else. An average already in use is kept until
  * the size it stands for is four times off, because another one would store the whole file again.
  */
 export function chunkAverage(sizeBytes: number, inUse?: number): number {

@@ -1,7 +1,8 @@
 /** Manifests and catalog roots: written and read back, and hostile ones refused. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type CatalogRoot, encodeCatalogRoot, parseCatalogRoot } from "../../src/format/catalog-root.ts";
+import { type CatalogRoot, encodeCatalogRoot } from "../../src/format/catalog-root.ts";
+import { parseCatalogRoot } from "../../src/format/catalog-root-parse.ts";
 import { idTimeMs, makeId } from "../../src/format/id.ts";
 import { encodeManifestHeader, encodeObjectList, type ListedObject, type ManifestHeader, MANIFEST_HEADER_BYTES_MAX, parseManifestHeader, parseObjectList } from "../../src/format/manifest.ts";
 import { accepted, damaged } from "./mutations.ts";

@@ -1,6 +1,7 @@
 /** The profile's shape: what a hostile one comes to, what is cut, and what one profile learns from the one before. */
 import { describe, expect, test } from "vitest";
-import { type Profile, readProfile, withEarlierPeak, withinBounds } from "../../src/format/profile.ts";
+import { type Profile, readProfile, withEarlierPeak } from "../../src/format/profile.ts";
+import { withinBounds } from "../../src/format/profile-bounds.ts";
 import { OLD } from "../policy/profile-example.ts";
 
 const copy = (change: Record<string, unknown>): Record<string, unknown> => ({ ...structuredClone(OLD), ...change });

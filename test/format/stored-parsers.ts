@@ -9,7 +9,7 @@ import { FrameReader } from "../../src/engine/verify/frame-reader.ts";
 import { TarCheck } from "../../src/engine/verify/tar-check.ts";
 import { ColdkeepError } from "../../src/errors.ts";
 import { unescapeRaw } from "../../src/format/byte-text.ts";
-import { parseCatalogRoot } from "../../src/format/catalog-root.ts";
+import { parseCatalogRoot } from "../../src/format/catalog-root-parse.ts";
 import { readDataFacts } from "../../src/format/data-facts.ts";
 import { parseCatalogLine, parseExtentsText } from "../../src/format/entry-parse.ts";
 import { keptContent, plainPath, volumesNamed } from "../../src/format/kept-line.ts";

@@ -42,15 +42,17 @@ describe("sizing", () => {
     expect(volumeTargetBytes(512 * MIB, 5000)).toBe(512 * MIB);
   });
 
-  test("chunks are 64 KiB up to 64 GiB, then grow; an average in use stays until it is four times off", () => {
-    expect(chunkAverage(2 * MIB)).toBe(64 * KIB);
+  test("chunks are 32 KiB up to 32 GiB, then grow; an average in use stays until it is four times off", () => {
+    expect(chunkAverage(2 * MIB)).toBe(32 * KIB);
+    expect(chunkAverage(32 * GIB)).toBe(32 * KIB);
+    expect(chunkAverage(32 * GIB + 1)).toBe(64 * KIB);
     expect(chunkAverage(64 * GIB)).toBe(64 * KIB);
     expect(chunkAverage(64 * GIB + 1)).toBe(128 * KIB);
     expect(chunkAverage(1e16)).toBe(2 * MIB);
     expect(chunkAverage(100 * GIB, 64 * KIB)).toBe(64 * KIB);
     expect(chunkAverage(200 * GIB, 64 * KIB)).toBe(256 * KIB);
-    expect(chunkAverage(2 * MIB, 128 * KIB)).toBe(128 * KIB);
-    expect(chunkAverage(2 * MIB, 256 * KIB)).toBe(64 * KIB);
+    expect(chunkAverage(2 * MIB, 64 * KIB)).toBe(64 * KIB);
+    expect(chunkAverage(2 * MIB, 128 * KIB)).toBe(32 * KIB);
     expect(spanBytes(64 * KIB)).toBe(16 * MIB);
   });
 
@@ -58,7 +60,7 @@ describe("sizing", () => {
     fc.assert(
       fc.property(fc.maxSafeNat(), fc.option(fc.double(), { nil: undefined }), (size, inUse) => {
         const average = chunkAverage(size, inUse);
-        expect(Number.isInteger(Math.log2(average)) && average >= 64 * KIB && average <= 2 * MIB).toBe(true);
+        expect(Number.isInteger(Math.log2(average)) && average >= 32 * KIB && average <= 2 * MIB).toBe(true);
       }),
     );
   });

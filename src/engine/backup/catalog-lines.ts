@@ -2,7 +2,7 @@
  * The segments of a catalog that grows in two places at once: at the end of what the walk has found, and among the program's own
  * entries, which come before nearly all of that and are ready last.
  */
-import { OWN_DIRECTORY } from "../../format/data-facts.ts";
+import { OWN_DIRECTORY } from "../../format/own-directory.ts";
 import { comparePaths } from "../../format/path-order.ts";
 import type { CatalogLineText } from "./pending-file.ts";
 import type { StoredPlace } from "./previous-catalog.ts";

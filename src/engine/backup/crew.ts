@@ -4,7 +4,7 @@ import { MessageChannel, type MessagePort, type Worker } from "node:worker_threa
 import { HeaderSealer } from "../../codec/age-header.ts";
 import { ContentFilter } from "../../state/content-filter.ts";
 import { fromPortableError } from "../portable-error.ts";
-import { keepHeapsSmall, startWorker } from "../start-worker.ts";
+import { keepHeapsSmall, startWorker, YOUNG_MIB_QUEUES } from "../start-worker.ts";
 import type {
   FinishedVolume,
   MainToPacker,
@@ -69,8 +69,8 @@ export class Scouts {
   constructor(setup: Omit<WalkSetup, "scanPort">) {
     const { port1, port2 } = new MessageChannel();
     this.walkPort = port1;
-    this.walk = startWorker(new URL("./walk.worker.ts", import.meta.url), { ...setup, scanPort: port2 } satisfies WalkSetup, [port2]);
-    this.scan = startWorker(new URL("./scan.worker.ts", import.meta.url), null);
+    this.walk = startWorker(new URL("./walk.worker.ts", import.meta.url), { ...setup, scanPort: port2 } satisfies WalkSetup, [port2], YOUNG_MIB_QUEUES);
+    this.scan = startWorker(new URL("./scan.worker.ts", import.meta.url), null, [], YOUNG_MIB_QUEUES);
   }
 
   /** Ends both where they are. */

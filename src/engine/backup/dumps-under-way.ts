@@ -3,7 +3,7 @@
  * walk, so that neither waits for the other.
  */
 import { continuationLine, encodeEntry, type Entry, type EntryType } from "../../format/entry.ts";
-import { OWN_DIRECTORY } from "../../format/data-facts.ts";
+import { OWN_DIRECTORY } from "../../format/own-directory.ts";
 import { isWithin, parentPath } from "../../format/entry-path.ts";
 import { comparePaths } from "../../format/path-order.ts";
 import { chunkAverage, spanBytes } from "../../policy/sizing.ts";

@@ -1,31 +1,24 @@
 /** Reads one span of a large file for a packer: holes left out, the rest cut into chunks. */
 import { closeSync } from "node:fs";
-import { cutPoints, maxChunkBytes } from "../../codec/chunker.ts";
-import { sha256Hex } from "../../codec/digest.ts";
+import { maxChunkBytes } from "../../codec/chunker.ts";
 import { dataRegions, openForReading, readXattrs, type Region } from "../../disk/read-file.ts";
 import { readQuietly } from "../../disk/read-quietly.ts";
 import { fstatText } from "../../disk/stat.ts";
 import { encodeExtents, type Extent } from "../../format/entry.ts";
-import { parseCatalogLine } from "../../format/entry-parse.ts";
-import { ExtentList, extentsLength, runChunks, volumesOf } from "./extents.ts";
+import { ExtentList, extentsLength, volumesOf } from "./extents.ts";
 import type { Piece } from "./frame-builder.ts";
-import type { BytesTask, KnownChunk, SpanTask } from "./messages.ts";
-import type { Candidate, Packer, Placed } from "./packer.ts";
+import { KnownSpan } from "./known-span.ts";
+import type { BytesTask, SpanTask } from "./messages.ts";
+import type { Candidate, Packer } from "./packer.ts";
 import { failedResult } from "./read-files.ts";
 import { readRoom } from "./read-room.ts";
+import { chunksOf } from "./span-chunks.ts";
 
 /** Read at a time; a chunk cut short by the end of a part goes on in the next. */
 const part = readRoom;
 
 type Item = { zero: number } | { piece: Piece };
-type SpanRead = { known: ReadonlyMap<string, KnownChunk>; items: Item[]; pieces: Piece[]; bytesRead: number; bytesPacked: number; endsAt?: number };
-
-/** The chunks a continuation line names, by digest. */
-function knownChunks(line: string | undefined): Map<string, KnownChunk> {
-  const parsed = line === undefined ? undefined : parseCatalogLine(line);
-  const chunks = (parsed?.extents ?? []).flatMap((extent) => ("chunks" in extent ? runChunks(extent) : []));
-  return new Map(chunks.map((chunk) => [chunk.sha256, chunk]));
-}
+type SpanRead = { known: KnownSpan; items: Item[]; pieces: Piece[]; bytesRead: number; bytesPacked: number; endsAt?: number };
 
 /** Data regions within `[at, at + length)`, in order. */
 function regionsOf(fd: number, task: SpanTask): Region[] {
@@ -42,43 +35,40 @@ async function packRegion(fd: number, region: Region, task: SpanTask, span: Span
     const from = at;
     const got = packer.reading(() => readQuietly(fd, part.subarray(0, wanted), from));
     const isLast = got < wanted || at + got === end;
-    const cuts = cutPoints(part, 0, got, task.average);
-    if (!isLast && cuts.length > 1 && got > 2 * maxChunkBytes(task.average)) cuts.pop();
-    for (const { piece, bytesPacked } of await placed(packer, candidates(part, cuts, span.known))) {
-      span.bytesPacked += bytesPacked;
-      span.pieces.push(piece);
-      span.items.push({ piece });
-    }
-    at += cuts.at(-1) ?? 0;
+    const isOpen = !isLast && got > 2 * maxChunkBytes(task.average);
+    const chunks = chunksOf(part.subarray(0, got), at, task.average, isOpen, span.known);
+    at += await packing(() => packChunks(chunks, span, packer));
     if (got < wanted) break;
   }
   span.bytesRead += at - region.offset;
   return at - region.offset;
 }
 
+/** Places chunks, which follow what the span holds already; returns their bytes. */
+async function packChunks(chunks: readonly Candidate[], span: SpanRead, packer: Packer): Promise<number> {
+  let bytes = 0;
+  for (const { piece, bytesPacked } of await packer.place(chunks)) {
+    span.bytesPacked += bytesPacked;
+    span.pieces.push(piece);
+    span.items.push({ piece });
+    bytes += piece.length;
+  }
+  return bytes;
+}
+
 /** A fault of the packer itself, a full spool among them: not of the file that is read. */
 class PackingFault extends Error {}
 
-async function placed(packer: Packer, wanted: Candidate[]): Promise<Placed[]> {
+async function packing<T>(work: () => Promise<T>): Promise<T> {
   try {
-    return await packer.place(wanted);
+    return await work();
   } catch (cause) {
     throw new PackingFault("packing failed", { cause });
   }
 }
 
-function candidates(source: Uint8Array, cuts: readonly number[], known: ReadonlyMap<string, KnownChunk>): Candidate[] {
-  let start = 0;
-  return cuts.map((end) => {
-    const bytes = source.subarray(start, end);
-    start = end;
-    const sha256 = sha256Hex(bytes);
-    return { sha256, bytes, previous: known.get(sha256), pack: (frame) => frame.addChunk(bytes, sha256) };
-  });
-}
-
 async function packSpan(fd: number, task: SpanTask, packer: Packer): Promise<SpanRead> {
-  const span: SpanRead = { known: knownChunks(task.previous), items: [], pieces: [], bytesRead: 0, bytesPacked: 0 };
+  const span: SpanRead = { known: new KnownSpan(task.previous), items: [], pieces: [], bytesRead: 0, bytesPacked: 0 };
   let at = task.at;
   for (const region of regionsOf(fd, task)) {
     if (region.offset > at) span.items.push({ zero: region.offset - at });
@@ -140,11 +130,7 @@ export async function readSpan(task: SpanTask, packer: Packer): Promise<void> {
 /** Places and delivers one span of a dump. */
 export async function packBytes({ number, at, length, average, buffer, previous }: BytesTask, packer: Packer): Promise<void> {
   const bytes = new Uint8Array(buffer, 0, length);
-  const span: SpanRead = { known: knownChunks(previous), items: [], pieces: [], bytesRead: length, bytesPacked: 0 };
-  for (const { piece, bytesPacked } of await packer.place(candidates(bytes, cutPoints(bytes, 0, length, average), span.known))) {
-    span.bytesPacked += bytesPacked;
-    span.pieces.push(piece);
-    span.items.push({ piece });
-  }
+  const span: SpanRead = { known: new KnownSpan(previous), items: [], pieces: [], bytesRead: length, bytesPacked: 0 };
+  await packChunks(chunksOf(bytes, at, average, false, span.known), span, packer);
   packer.deliver(span.pieces, () => ({ kind: "bytes", number, at, ...textOf(span), bytesPacked: span.bytesPacked }));
 }

@@ -1,14 +1,14 @@
 /** What of the archive before may be named again of a span of a large file. */
-import { encodeContinuation, isContinuation } from "../../format/entry.ts";
+import { encodeContinuation, extentLength, isContinuation } from "../../format/entry.ts";
 import { parseCatalogLine } from "../../format/entry-parse.ts";
 import { volumesNamed } from "../../format/kept-line.ts";
 import type { ContentBook } from "./content-book.ts";
 
-/** The continuation line, or what is left of it where some of its volumes are gone. */
+/** The continuation line; where some of its volumes are gone, with holes in their places, so that the rest keeps its own. */
 export function reusableSpan(raw: string, book: ContentBook): string {
   let isWhole = true;
   for (const volume of volumesNamed(raw)) isWhole &&= book.isReusable(volume);
   const line = isWhole ? undefined : parseCatalogLine(raw);
   if (line === undefined || !isContinuation(line)) return raw;
-  return encodeContinuation({ ...line, extents: line.extents.filter((extent) => "volume" in extent && book.isReusable(extent.volume)) });
+  return encodeContinuation({ ...line, extents: line.extents.map((extent) => ("volume" in extent && !book.isReusable(extent.volume) ? { zero: extentLength(extent) } : extent)) });
 }

@@ -2,7 +2,7 @@
 import { parentPort, type MessagePort } from "node:worker_threads";
 import { Owners } from "../../disk/owners.ts";
 import type { SegmentReference } from "../../format/catalog-root.ts";
-import { OWN_DIRECTORY } from "../../format/data-facts.ts";
+import { OWN_DIRECTORY } from "../../format/own-directory.ts";
 import { isWithin } from "../../format/entry-path.ts";
 import { comparePaths } from "../../format/path-order.ts";
 import { CatalogCache } from "../../state/catalog-cache.ts";

@@ -5,7 +5,7 @@ import { ColdkeepError } from "../../errors.ts";
 import { encodeCatalogRoot, type Problem } from "../../format/catalog-root.ts";
 import type { RootReference } from "../../format/manifest.ts";
 import type { ListedObject } from "../../format/manifest.ts";
-import { FORMAT_VERSION } from "../../format/vault-marker.ts";
+import { FORMAT_VERSION } from "../../format/format-version.ts";
 import type { CatalogCache } from "../../state/catalog-cache.ts";
 import type { SealRequest } from "./messages.ts";
 import type { WrittenSegment } from "./segment-writer.ts";

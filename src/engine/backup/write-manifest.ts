@@ -11,7 +11,7 @@ import { ID_RANDOM_BYTES, idTimeMs, makeId } from "../../format/id.ts";
 import { encodeManifestHeader, encodeObjectList, RECIPIENT_SETS_MAX, type ListedObject, type ManifestHeader } from "../../format/manifest.ts";
 import { type Profile, withEarlierPeak } from "../../format/profile.ts";
 import type { Usual } from "../../format/usual.ts";
-import { FORMAT_VERSION } from "../../format/vault-marker.ts";
+import { FORMAT_VERSION } from "../../format/format-version.ts";
 import { agreedTimeMs } from "../../policy/clock.ts";
 import type { Flag } from "../../policy/safety.ts";
 import type { KnownObject } from "../../state/run-state.ts";

@@ -7,7 +7,7 @@ import { MIB } from "../../units.ts";
 import { catalogLines, type CatalogReader } from "../catalog-reader.ts";
 import type { Manifest } from "../manifests.ts";
 import { fromPortableError } from "../portable-error.ts";
-import { startWorker } from "../start-worker.ts";
+import { startWorker, YOUNG_MIB_QUEUES } from "../start-worker.ts";
 import type { RestoreJournal } from "./journal.ts";
 import type { Adoption, LeaveOut, PlanSetup, PlanToMain, RestorePlan } from "./messages.ts";
 import { Planner } from "./planner.ts";
@@ -65,7 +65,7 @@ function runPlanner({ catalogDir, paths, leaveOut, journal, signal }: PlanOrder,
   const setup: PlanSetup = { catalogDir, segments: [...segments], paths, leaveOut, adoptions, planDir: journal.planDir };
   if (isSmallPlan(segments)) return Promise.try(() => planHere(setup));
   const { promise, resolve, reject } = Promise.withResolvers<RestorePlan>();
-  const worker = startWorker(new URL("./plan.worker.ts", import.meta.url), setup);
+  const worker = startWorker(new URL("./plan.worker.ts", import.meta.url), setup, [], YOUNG_MIB_QUEUES);
   worker.on("message", (message: PlanToMain) => {
     if (message.kind === "planned") resolve(message.plan);
     else reject(fromPortableError(message.error));

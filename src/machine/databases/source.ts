@@ -2,7 +2,8 @@
 import { realpathSync } from "node:fs";
 import type { OnError, ServerConfig } from "../../config/data-schema.ts";
 import { sha256Hex } from "../../codec/digest.ts";
-import { type DataFact, type Dump, OWN_DIRECTORY } from "../../format/data-facts.ts";
+import type { DataFact, Dump } from "../../format/data-facts.ts";
+import { OWN_DIRECTORY } from "../../format/own-directory.ts";
 
 /** Takes bytes of a dump; resolves when more may come. The buffer is not kept. */
 export type DumpSink = (bytes: Buffer) => Promise<void>;

@@ -1,6 +1,7 @@
 /** Takes the profile of a machine (format §8.5): every collector in turn, what fails is a gap, and all of it within seconds. */
 import { isWithin } from "../../format/entry-path.ts";
-import { type Profile, withinBounds } from "../../format/profile.ts";
+import type { Profile } from "../../format/profile.ts";
+import { withinBounds } from "../../format/profile-bounds.ts";
 import { readAccounts } from "./accounts.ts";
 import { readAptFiles } from "./apt-files.ts";
 import { readConfiguration } from "./configuration.ts";
