@@ -47,7 +47,8 @@ export class FrameCompressor {
   /** One frame that states its content size, as a view that is valid until the next call. */
   compress(bytes: Uint8Array): Buffer {
     const bound = compressBound(bytes.length);
-    if (this.#target.length < bound) this.#target = Buffer.allocUnsafeSlow(bound);
+    // With room to grow: each buffer that was too small is kept until the next collection.
+    if (this.#target.length < bound) this.#target = Buffer.allocUnsafeSlow(2 ** Math.ceil(Math.log2(bound)));
     const length = zstdEngine.compress(bytes, this.#level, this.#target);
     if (length < 0) throw new ColdkeepError("E_INTERNAL", `zstd did not compress ${bytes.length} bytes`);
     return this.#target.subarray(0, length);

@@ -25,8 +25,14 @@ export function makeId(timeMs: number, random: Uint8Array): string {
   return `${idTimeText(timeMs)}-${text}`;
 }
 
+/** Lines of a catalog name the same few volumes over and over. */
+let lastFound = "";
+
 export function isId(text: string): boolean {
-  return ID.test(text) && Number.isFinite(idTimeMs(text));
+  if (text === lastFound) return true;
+  const found = Number.isFinite(idTimeMs(text));
+  if (found) lastFound = text;
+  return found;
 }
 
 /** The time in an id, ms since 1970; NaN when it is not one. */

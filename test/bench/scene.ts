@@ -1,9 +1,9 @@
 /** One part of one round: the data, the programs with fresh vaults, and the measuring of one step after the other. */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, statfsSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, rmSync, statfsSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { GIB } from "../../src/units.ts";
+import { GIB, MIB } from "../../src/units.ts";
 import type { Contestant, ContestantName } from "./contestants/contestant.ts";
 import { treeFacts } from "./corpus/tree-facts.ts";
 import type { Measured } from "./measure.ts";
@@ -109,11 +109,27 @@ export class Scene {
     const known = this.#targets.get(name);
     if (known !== undefined) return known;
     // All go to the same place, or one would have the disk against it and the other not.
-    this.#restoreFolder ??= memoryFolder(bytes * this.setup.contestants.length) ?? this.setup.folder;
+    this.#restoreFolder ??= restoreFolder(bytes * this.setup.contestants.length) ?? this.setup.folder;
     const target = mkdtempSync(join(this.#restoreFolder, "coldkeep-bench-"));
     this.#targets.set(name, target);
     return target;
   }
+}
+
+/** The same with memory that was used before: the first use of a page costs a virtual machine as much as writing a small file. */
+function restoreFolder(bytes: number): string | undefined {
+  const folder = memoryFolder(bytes);
+  if (folder === undefined) return undefined;
+  const file = join(folder, `coldkeep-bench-${process.pid}`);
+  const block = Buffer.alloc(MIB);
+  const fd = openSync(file, "wx", 0o600);
+  try {
+    for (let written = 0; written < bytes; written += block.length) writeSync(fd, block);
+  } finally {
+    closeSync(fd);
+    rmSync(file);
+  }
+  return folder;
 }
 
 /** Where restores go to memory, so that the disk is no part of the figure; undefined where there is no room for `bytes`. */

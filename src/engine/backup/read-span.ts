@@ -12,10 +12,11 @@ import type { BytesTask, SpanTask } from "./messages.ts";
 import type { Candidate, Packer } from "./packer.ts";
 import { failedResult } from "./read-files.ts";
 import { readRoom } from "./read-room.ts";
+import { MIB } from "../../units.ts";
 import { chunksOf } from "./span-chunks.ts";
 
-/** Read at a time; a chunk cut short by the end of a part goes on in the next. */
-const part = readRoom;
+/** Read at a time where no chunk is longer than a quarter of it; what is not written to of the room takes no memory. */
+const PART_BYTES = 4 * MIB;
 
 type Item = { zero: number } | { piece: Piece };
 type SpanRead = { known: KnownSpan; items: Item[]; pieces: Piece[]; bytesRead: number; bytesPacked: number; endsAt?: number };
@@ -30,6 +31,8 @@ function regionsOf(fd: number, task: SpanTask): Region[] {
 async function packRegion(fd: number, region: Region, task: SpanTask, span: SpanRead, packer: Packer): Promise<number> {
   let at = region.offset;
   const end = region.offset + region.length;
+  // A chunk cut short by the end of a part goes on in the next.
+  const part = readRoom.subarray(0, Math.max(PART_BYTES, 4 * maxChunkBytes(task.average)));
   while (at < end) {
     const wanted = Math.min(part.length, end - at);
     const from = at;

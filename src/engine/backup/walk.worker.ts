@@ -10,8 +10,8 @@ import { asWalked } from "./sources.ts";
 import { packBatch } from "./walk-batch.ts";
 
 const BATCH_ITEMS = 512;
-/** Batches the scan has not taken yet: some 10 MiB. */
-const BATCHES_AHEAD = 64;
+/** Batches the scan has not taken yet: some 5 MiB. */
+const BATCHES_AHEAD = 32;
 
 /** Excludes of the innermost source a path lies in, and what is left out of all. */
 function skipper(sources: readonly SourceSpec[], leftOut: ReadonlySet<string>): (path: string, isDirectory: boolean) => boolean {
