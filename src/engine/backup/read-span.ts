@@ -5,6 +5,7 @@ import { dataRegions, openForReading, readXattrs, type Region } from "../../disk
 import { readQuietly } from "../../disk/read-quietly.ts";
 import { fstatText } from "../../disk/stat.ts";
 import { encodeExtents, type Extent } from "../../format/entry.ts";
+import { MIB } from "../../units.ts";
 import { ExtentList, extentsLength, volumesOf } from "./extents.ts";
 import type { Piece } from "./frame-builder.ts";
 import { KnownSpan } from "./known-span.ts";
@@ -12,7 +13,6 @@ import type { BytesTask, SpanTask } from "./messages.ts";
 import type { Candidate, Packer } from "./packer.ts";
 import { failedResult } from "./read-files.ts";
 import { readRoom } from "./read-room.ts";
-import { MIB } from "../../units.ts";
 import { chunksOf } from "./span-chunks.ts";
 
 /** Read at a time where no chunk is longer than a quarter of it; what is not written to of the room takes no memory. */
