@@ -156,7 +156,7 @@ export class DumpsUnderWay {
         previous.skip();
         continue;
       }
-      for (const { raw, at } of previous.takeContinuations()) spans.set(at, reusableSpan(raw, book));
+      for (const { raw, at } of previous.takeContinuations()) spans.set(at, reusableSpan(raw, (volume) => book.isReusable(volume)));
       return { isNew: false, previous: spans };
     }
     return { isNew: true, previous: spans };

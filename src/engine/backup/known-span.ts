@@ -1,6 +1,6 @@
 /** What the archive before holds of a span: chunks by digest, and by where they began. */
 import { parseCatalogLine } from "../../format/entry-parse.ts";
-import { isContinuation } from "../../format/entry.ts";
+import { extentLength, isContinuation } from "../../format/entry.ts";
 import { runChunks } from "./extents.ts";
 import type { KnownChunk } from "./messages.ts";
 
@@ -24,7 +24,7 @@ export class KnownSpan {
         }
       } else {
         this.#byStart.delete(last);
-        if ("zero" in extent) at += extent.zero;
+        at += extentLength(extent);
       }
     }
     this.#byStart.delete(last);

@@ -2,13 +2,12 @@
 import { encodeContinuation, extentLength, isContinuation } from "../../format/entry.ts";
 import { parseCatalogLine } from "../../format/entry-parse.ts";
 import { volumesNamed } from "../../format/kept-line.ts";
-import type { ContentBook } from "./content-book.ts";
 
 /** The continuation line; where some of its volumes are gone, with holes in their places, so that the rest keeps its own. */
-export function reusableSpan(raw: string, book: ContentBook): string {
+export function reusableSpan(raw: string, isReusable: (volume: string) => boolean): string {
   let isWhole = true;
-  for (const volume of volumesNamed(raw)) isWhole &&= book.isReusable(volume);
+  for (const volume of volumesNamed(raw)) isWhole &&= isReusable(volume);
   const line = isWhole ? undefined : parseCatalogLine(raw);
   if (line === undefined || !isContinuation(line)) return raw;
-  return encodeContinuation({ ...line, extents: line.extents.map((extent) => ("volume" in extent && !book.isReusable(extent.volume) ? { zero: extentLength(extent) } : extent)) });
+  return encodeContinuation({ ...line, extents: line.extents.map((extent) => ("volume" in extent && !isReusable(extent.volume) ? { zero: extentLength(extent) } : extent)) });
 }

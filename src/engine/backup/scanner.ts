@@ -248,7 +248,7 @@ export class Scanner {
 
   /** The continuation lines whose content may be named again, in part where some of their volumes are gone. */
   #reusable(spans: ReadonlyMap<number, string>): Map<number, string> {
-    return new Map([...spans].map(([at, raw]) => [at, reusableSpan(raw, this.#parts.book)]));
+    return new Map([...spans].map(([at, raw]) => [at, reusableSpan(raw, (volume) => this.#parts.book.isReusable(volume))]));
   }
 
   #link(path: string, stat: Stat, key: string): void {

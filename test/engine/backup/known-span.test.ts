@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { KnownSpan } from "../../../src/engine/backup/known-span.ts";
+import { reusableSpan } from "../../../src/engine/backup/reusable-span.ts";
 import { continuationLine, encodeExtents, type Extent } from "../../../src/format/entry.ts";
 import { makeId } from "../../../src/format/id.ts";
 
@@ -30,6 +31,14 @@ describe("what the archive before holds of a span", () => {
     expect(span.beginningAt(100)?.sha256).toBe(digest(3));
     expect(span.beginningAt(130)).toBeUndefined();
     expect([2, 4].map((n) => span.withDigest(digest(n))?.length)).toEqual([20, 40]);
+  });
+
+  test("where a volume is gone, what lies in the others keeps its place", () => {
+    const line = continuationLine("/srv/table", 1000, encodeExtents([run(OTHER, [10, 20], 1), run(VOLUME, [30, 40, 50], 3)]));
+    expect(reusableSpan(line, () => true)).toBe(line);
+    const span = new KnownSpan(reusableSpan(line, (volume) => volume === VOLUME));
+    expect([1000, 1010, 1030, 1060].map((at) => span.beginningAt(at)?.sha256)).toEqual([undefined, undefined, digest(3), digest(4)]);
+    expect([1, 3].map((n) => span.withDigest(digest(n))?.length)).toEqual([undefined, 30]);
   });
 
   test("nothing is known where there was no archive before", () => {
